@@ -1,0 +1,1 @@
+"""The reconciler of one node: observe, plan, apply, every tick."""

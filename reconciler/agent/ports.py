@@ -1,0 +1,124 @@
+"""What the agent asks of the outside world, and no more. Adapters implement these; fakes sit the same exam.
+
+All calls may block (a hard NFS mount blocks for ever) and are made from worker threads under a deadline.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from reconciler.core.containers import Container, Order
+from reconciler.core.desired import Desired
+from reconciler.core.ledger import LogPointer
+from reconciler.core.names import Commit
+from reconciler.core.nodes import Gpu
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Wall clock in UTC, for people only."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that also count while the machine sleeps (CLOCK_BOOTTIME); no relation between machines."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSummary:
+    pointer: LogPointer  # path as given
+    results: Mapping[str, str] = field(default_factory=dict)  # from WINSLOW_RESULT: key=value
+
+
+class Runtime(Protocol):
+    """Runs one attempt as a container or a process that outlives this reconciler.
+
+    Errors: EngineUnavailable when the engine does not answer; StartFailed(reason, message) when the order
+    can't be started as written: ImageNotFound, CommandNotFound, InputMissing, BadRequest ...
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def check(self) -> Mapping[str, str]:
+        """The engine's version and features, e.g. {"docker": "20.10.24"}; EngineUnavailable if it does not answer."""
+        ...
+
+    def resolve(self, image: str) -> str | None:
+        """Make the image present (pull a missing one), return its digest or id; None where there are no images."""
+        ...
+
+    def start(self, order: Order, *, image_digest: str | None) -> Container:
+        """Create and start; starting the same key again returns what exists already, whatever its state."""
+        ...
+
+    def list(self) -> Sequence[Container]:
+        """All containers of this node and share, running or ended, whoever started them; found by their labels."""
+        ...
+
+    def wait(self, container: Container) -> Container:
+        """Block until it has ended. Raises EngineUnavailable when the engine stops answering meanwhile."""
+        ...
+
+    def stop(self, container: Container) -> None:
+        """Ask it to end, kill it after the configured grace; returns when it has ended. Ending twice is no error."""
+        ...
+
+    def remove(self, container: Container) -> None:
+        """Forget an ended container; removing twice is no error."""
+        ...
+
+    def follow_log(self, container: Container, path: str) -> LogSummary:
+        """Write the program's output to ``path`` (log.jsonl) until it ends, then say what was written.
+
+        Lines already there (from before a restart) are neither lost nor doubled. Blocks; one caller a container.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """The state repository after looking at the remote; ``reachable`` False: this is the last good commit."""
+
+    desired: Desired | None  # None: there has never been a commit
+    reachable: bool = True
+    error: str = ""
+
+
+class Source(Protocol):
+    """The desired state's git repository."""
+
+    def fetch(self) -> Fetched:
+        """Look at the remote, at most for the configured deadline, and load the newest commit of main."""
+        ...
+
+    def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
+        """Does ``commit`` equal or descend from ``ancestor``? None: one of them is not in our clone."""
+        ...
+
+
+class Observed(Protocol):
+    """The branch ``observed``: one commit a publication, pushed with the expected head."""
+
+    def head(self) -> Commit | None: ...
+
+    def read(self) -> Mapping[str, str]:
+        """All files of the remote's branch as last fetched: path -> text."""
+        ...
+
+    def publish(self, files: Mapping[str, str], message: str) -> Commit | None:
+        """Make the branch hold exactly ``files``; None when it did. Transient when the remote moved or is gone."""
+        ...
+
+
+class Host(Protocol):
+    def boot(self) -> str:
+        """The kernel's boot id."""
+        ...
+
+    def cpus(self) -> float: ...
+
+    def memory(self) -> int: ...
+
+    def gpus(self) -> Sequence[Gpu]: ...

@@ -1,0 +1,51 @@
+"""A node's own configuration: node.yaml, read once at start (``codec.config`` checks it)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from reconciler.core.names import NodeName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DockerConfig:
+    user: str | None = None  # "uid:gid" of every container; None: the owner of the share's directory
+    host: str | None = None  # engine's URL; None: DOCKER_HOST or the local socket
+    shm_size: int | None = None  # bytes
+    stop_grace: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessConfig:
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside PATH, HOME, LANG of the reconciler
+    stop_grace: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve:
+    """What stages must leave to the machine itself."""
+
+    cpus: float = 0.0
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """Durations as timedelta, sizes in bytes. ``local`` must lie on a local disk and belong to this node alone."""
+
+    name: NodeName
+    state_url: str
+    share: Path
+    local: Path = Path("/var/lib/winslow")
+    branch: str = "main"
+    observed_branch: str = "observed"
+    runtime: str = "docker"  # docker, process or auto
+    poll: timedelta = timedelta(seconds=15)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    listen: str | None = None  # host:port of /healthz, /metrics, /hook; None: off
+    hook_token_file: Path | None = None
+    secrets_dir: Path | None = None  # one file a secret
+    reserve: Reserve = Reserve()
+    docker: DockerConfig = DockerConfig()
+    process: ProcessConfig = ProcessConfig()

@@ -1,0 +1,188 @@
+"""Desired state: what people wrote in git, checked and typed.
+
+Everything here is the outcome of validation (``codec``); a value of these types is already sane.
+Durations are ``timedelta``, memory is bytes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from reconciler.core.names import Blob, Commit, NodeName, PipelineName, ProjectName, RunNumber, StageName
+from reconciler.core.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that lives on the nodes only: looked up there by name at start, never recorded."""
+
+    secret: str
+
+
+EnvironmentValue = str | Secret | None
+"""``None`` unsets a variable that a weaker level set."""
+
+Environment = Mapping[str, EnvironmentValue]
+
+
+class Confirm(StrEnum):
+    NEVER = "never"
+    BEFORE = "before"
+    ONCE = "once"
+
+
+class Workspace(StrEnum):
+    CONTINUE = "continue"
+    FRESH = "fresh"
+
+
+class Network(StrEnum):
+    NONE = "none"
+    BRIDGE = "bridge"
+
+
+class Then(StrEnum):
+    CONTINUE = "continue"
+    PAUSE = "pause"
+
+
+class OnSuspect(StrEnum):
+    KEEP = "keep"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpus:
+    count: int = 0
+    vendor: str = "nvidia"
+    memory: int = 0  # bytes a GPU, at least
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requires:
+    """What a stage needs of a node. cpus may be a fraction; memory in bytes."""
+
+    cpus: float = 1.0
+    memory: int = 0
+    gpus: Gpus = Gpus()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often a run may be tried again after a lost node or a transient fault (not: a failing program)."""
+
+    limit: int = 2
+    backoff: timedelta = timedelta(minutes=1)
+    exit_codes: tuple[int, ...] = ()  # these ends of the program count as transient too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    name: StageName
+    image: str | None = None
+    command: tuple[str, ...] = ()  # empty: the image's own
+    process_command: tuple[str, ...] = ()  # only for the process runtime
+    environment: Environment = field(default_factory=dict)
+    requires: Requires = Requires()
+    requires_environment: tuple[str, ...] = ()
+    timeout: timedelta | None = None
+    retries: Retries = Retries()
+    confirm: Confirm = Confirm.NEVER
+    workspace: Workspace = Workspace.CONTINUE
+    network: Network = Network.NONE
+    on_suspect: OnSuspect = OnSuspect.KEEP
+    shm_size: int | None = None  # bytes of /dev/shm; None: the engine's default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    id: PipelineName  # the file's stem
+    name: str
+    path: str
+    blob: Blob
+    description: str = ""
+    environment: Environment = field(default_factory=dict)
+    stages: tuple[Stage, ...] = ()
+
+    def stage(self, name: StageName) -> Stage | None:
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next:
+    """ "Start this stage, provided that the project's last run is still number ``after``"."""
+
+    stage: StageName
+    after: RunNumber | None = None
+    base: RunNumber | None = None  # written `from`
+    then: Then = Then.CONTINUE
+    environment: Environment = field(default_factory=dict)
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageOverride:
+    """What a project changes about one stage of its pipeline. ``None`` leaves the pipeline's value."""
+
+    environment: Environment = field(default_factory=dict)
+    requires: Requires | None = None  # complete: the stage's own values where the project names none
+    timeout: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    id: ProjectName  # the file's stem
+    name: str
+    pipeline: PipelineName
+    path: str
+    blob: Blob
+    tags: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, Environment], ...] = ()  # folder defaults' environments with their paths, weakest first
+    environment: Environment = field(default_factory=dict)
+    stages: Mapping[StageName, StageOverride] = field(default_factory=dict)
+    paused: bool = False
+    next: Next | None = None
+    abort: RunNumber | None = None
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePolicy:
+    """What people say about a node in git."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    drained: bool = False
+    cpus: float | None = None  # limits: use at most this much
+    memory: int | None = None
+    gpus: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forge:
+    kind: str
+    url: str  # of the repository's web page, without a trailing slash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    environment: Environment = field(default_factory=dict)
+    forge: Forge | None = None
+    heartbeat: timedelta = timedelta(seconds=5)
+    ttl: timedelta = timedelta(seconds=60)
+    retention: timedelta = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """The state repository at one commit; a broken file is represented by its last good version, if any."""
+
+    commit: Commit
+    site: Site = Site()
+    pipelines: Mapping[PipelineName, Pipeline] = field(default_factory=dict)
+    projects: Mapping[ProjectName, Project] = field(default_factory=dict)
+    nodes: Mapping[NodeName, NodePolicy] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    stale: Mapping[str, Commit] = field(default_factory=dict)  # path -> commit of the last good version in use

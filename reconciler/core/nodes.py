@@ -1,0 +1,93 @@
+"""Nodes: what they offer, and whether they live.
+
+Dead is observed, never compared: an observer adds up, on its own monotonic clock, how long a node's
+heartbeat bytes stayed the same while the observer's own reads and writes on the share succeeded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reconciler.core.names import NodeName, RecordNumber, ShareId, Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    uuid: str
+    model: str = ""
+    memory: int = 0  # bytes
+    vendor: str = "nvidia"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What a node can give to stages: cpus, memory in bytes, GPUs. Already minus the node's reserve."""
+
+    cpus: float = 1.0
+    memory: int = 0
+    gpus: tuple[Gpu, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecord:
+    """One start of a reconciler: its incarnation, the machine's boot, what it offers."""
+
+    number: RecordNumber
+    token: Token
+    share: ShareId
+    node: NodeName
+    at: datetime
+    incarnation: str
+    boot: str
+    home: str  # identity of the reconciler's private directory: the same machine's same installation
+    runtime: str
+    capacity: Capacity
+    labels: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    conditions: tuple[str, ...] = ()
+    pid: int = 0
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """An observer's memory of one node's heartbeat. Seconds on the observer's monotonic clock."""
+
+    incarnation: str
+    content: bytes
+    seen_at: float
+    silent_for: float = 0.0
+    moved: bool = False  # have the bytes ever changed while we watched?
+
+
+def listen(
+    before: Pulse | None, *, incarnation: str, content: bytes, now: float, healthy: bool, period: float
+) -> Pulse:
+    """The next memory after reading a heartbeat at ``now``.
+
+    Silence counts only while ``healthy`` (our own write on the share succeeded since the last look),
+    and a gap between two looks counts for at most two heartbeat periods: if we slept, we saw nothing.
+    """
+    if before is None or before.incarnation != incarnation:
+        return Pulse(incarnation=incarnation, content=content, seen_at=now)
+    if before.content != content:
+        return Pulse(incarnation=incarnation, content=content, seen_at=now, moved=True)
+    silent = before.silent_for + (min(now - before.seen_at, 2 * period) if healthy else 0.0)
+    return replace(before, seen_at=now, silent_for=silent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A node as the observer sees it."""
+
+    name: NodeName
+    record: NodeRecord
+    silent_for: float = 0.0  # seconds
+    boots: Mapping[str, int] = field(default_factory=dict)  # boot id -> the number of its newest record
+
+    def is_live(self, ttl: float) -> bool:
+        return self.silent_for < ttl
+
+    def booted_since(self, boot: str) -> bool:
+        """Did the machine reboot after ``boot``? Then every container of that boot has ended."""
+        return self.record.boot != boot

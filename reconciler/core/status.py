@@ -1,0 +1,128 @@
+"""The one contract of CLI, page and API: what everything looks like to a person, as plain values.
+
+Serialised by ``codec.status`` with exactly these names; times are RFC 3339 in UTC, ``log`` and other
+paths are relative to the share.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.core.ledger import RunPhase
+from reconciler.core.names import NodeName, PipelineName, ProjectName, RunNumber, StageName
+
+STATUS_VERSION = 1
+
+
+class ProjectPhase(StrEnum):
+    QUEUED = "Queued"
+    RUNNING = "Running"
+    PAUSED = "Paused"
+    AWAITING_INPUT = "AwaitingInput"
+    FAILED = "Failed"
+    SUCCEEDED = "Succeeded"
+    INVALID = "Invalid"
+    DELETING = "Deleting"
+
+
+class StageState(StrEnum):
+    """The thesis' four words."""
+
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    FAILED = "FAILED"
+    SUCCEEDED = "SUCCEEDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """For machines: a CamelCase type and reason; ``status`` is True, False or Unknown as a word."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingFor:
+    """What a project waits for. ``edit`` is the YAML to paste, ``url`` where to paste it."""
+
+    reason: str
+    message: str
+    since: datetime | None = None
+    edit: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStatus:
+    stage: StageName
+    state: StageState | None
+    run: RunNumber | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    run: RunNumber
+    stage: StageName
+    phase: RunPhase
+    node: NodeName | None
+    attempts: int
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit_code: int | None
+    log: str | None
+    reason: str | None = None
+    message: str | None = None
+    progress: float | None = None  # percent, of a running stage
+    results: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)  # secrets masked
+    image: str | None = None
+    image_digest: str | None = None
+    commit: str | None = None  # the desired commit that asked
+    workspace: str | None = None
+    output: str | None = None
+    tail: tuple[str, ...] = ()  # the last lines of the log, once it has ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectStatus:
+    project: ProjectName
+    name: str
+    pipeline: PipelineName
+    tags: tuple[str, ...]
+    phase: ProjectPhase
+    waiting_for: WaitingFor | None
+    conditions: tuple[Condition, ...]
+    last_run: RunNumber | None
+    stages: tuple[StageStatus, ...]
+    runs: tuple[RunStatus, ...]
+    path: str = ""  # of the project's file in the state repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    node: NodeName
+    live: bool | None  # None: not known (read from git alone)
+    silent_for: float | None  # seconds without a heartbeat, as seen by the reader
+    runtime: str
+    cpus: float
+    memory: int  # bytes
+    gpus: tuple[str, ...]
+    labels: Mapping[str, str]
+    drained: bool
+    running: tuple[str, ...]  # "project/0004-detect"
+    started_at: datetime | None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    projects: tuple[ProjectStatus, ...]
+    nodes: tuple[NodeStatus, ...]
+    conditions: tuple[Condition, ...] = ()  # of the site: SourceUnreachable, ShareUnreachable, FileBroken, ...
+    commit: str | None = None
+    version: int = STATUS_VERSION

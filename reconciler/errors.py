@@ -1,0 +1,44 @@
+"""Errors, named by what the program does about them.
+
+A person reads every message, so each says what is wrong and what to write or do instead. Foreign
+exceptions (docker, git, OSError) are translated into these at the adapter that met them.
+"""
+
+
+class WinslowError(Exception):
+    """Base of all errors that carry a message for people. Never shown as a traceback."""
+
+
+class BadInput(WinslowError):
+    """Somebody wrote something we can't use; trying again won't help before it is changed."""
+
+
+class Transient(WinslowError):
+    """The outside world did not answer this time; the next tick tries again."""
+
+
+class ShareUnavailable(Transient):
+    """The shared directory is not mounted, not ours, read-only, full or not answering."""
+
+
+class SourceUnavailable(Transient):
+    """The git remote can't be reached; the last good commit goes on."""
+
+
+class EngineUnavailable(Transient):
+    """The container engine does not answer; what it runs may well go on."""
+
+
+class StartFailed(WinslowError):
+    """A stage could not be started, and starting it again the same way won't help.
+
+    ``reason`` is a stable CamelCase word: ImageNotFound, CommandNotFound, InputMissing, ...
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Superseded(WinslowError):
+    """Somebody else's record stands where ours should: stop, and keep the hands off."""
