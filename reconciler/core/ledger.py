@@ -94,6 +94,7 @@ class RunCreated(Record):
     on_suspect: OnSuspect = OnSuspect.KEEP
     shm_size: int | None = None
     base: Base | None = None
+    is_last: bool = False  # nothing followed this stage in the pipeline when the run was created
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,10 +161,14 @@ class Failed(Outcome):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released(Record):
-    """RELEASED: the claimant gives the run up without an end of the program; uses up an attempt."""
+    """RELEASED: the claimant gives the run up without an end of the program.
 
-    reason: str  # Lost, EngineRestarted, ContainerMissing
+    ``counts``: whether this uses up an attempt. A lost container does, a node that hands over does not.
+    """
+
+    reason: str  # Lost, EngineRestarted, ContainerMissing, Drained
     message: str = ""
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +234,11 @@ class Run:
     @property
     def attempts(self) -> int:
         return sum(isinstance(record, Claim) for record in self.records)
+
+    @property
+    def attempts_used(self) -> int:
+        """Attempts that count against the run's retries: all claims but those handed over on purpose."""
+        return self.attempts - sum(isinstance(record, Released) and not record.counts for record in self.records)
 
     @property
     def outcome(self) -> Outcome | None:

@@ -1,0 +1,109 @@
+"""What a plan tells the agent to do: values, each saying why. ``apply`` only obeys.
+
+``because`` is one stable word: the log's fact, the condition's reason and the page's text.
+Records in actions are complete but for their random token, which is drawn when they are published.
+"""
+
+from dataclasses import dataclass
+
+from reconciler.core.containers import Container
+from reconciler.core.ledger import Claim, ProjectRecord, Run, RunCreated, RunRecord
+from reconciler.core.names import ProjectName, Token
+
+UNSIGNED = Token("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishProject:
+    """Publish a record among the project's records."""
+
+    project: ProjectName
+    record: ProjectRecord
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateRun:
+    """Publish RUN and, having won it, the run's first CLAIM."""
+
+    project: ProjectName
+    record: RunCreated
+    claim: Claim
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishRun:
+    """Publish a record among the run's records: CLAIM, RELEASED, ABORTED or LOST."""
+
+    project: ProjectName
+    run: Run
+    record: RunRecord
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartContainer:
+    """Prepare our claim's directory and start its container."""
+
+    project: ProjectName
+    run: Run
+    claim: Claim
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowContainer:
+    """Write the log of a container of ours that nobody follows yet (it was just found: adopted)."""
+
+    project: ProjectName
+    run: Run
+    container: Container
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishRun:
+    """Our container has ended and its log is written: publish what became of it."""
+
+    project: ProjectName
+    run: Run
+    claim: Claim
+    container: Container
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopContainer:
+    project: ProjectName
+    container: Container
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveContainer:
+    project: ProjectName
+    container: Container
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishOutput:
+    """Copy an accepted run's output to the project's ``output/`` directory."""
+
+    project: ProjectName
+    run: Run
+    because: str
+
+
+Action = (
+    PublishProject
+    | CreateRun
+    | PublishRun
+    | StartContainer
+    | FollowContainer
+    | FinishRun
+    | StopContainer
+    | RemoveContainer
+    | PublishOutput
+)

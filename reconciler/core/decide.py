@@ -1,0 +1,268 @@
+"""What a project wants next, whoever will do it: the node-independent half of ``plan``.
+
+Without ``next``, stages follow the pipeline's order, each after the success of the one before. ``next`` is
+a compare-and-swap: it starts its stage if the project's last run is still number ``after``.
+"""
+
+from dataclasses import dataclass
+
+from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, Then, Workspace
+from reconciler.core.environment import run_environment
+from reconciler.core.ledger import Base, Claim, DesiredSeen, Done, Failed, Lost, ProjectHistory, Run, RunPhase
+from reconciler.core.names import RunNumber, StageName
+from reconciler.core.requests import canonical, next_line
+from reconciler.core.status import Condition, ProjectPhase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartStage:
+    """A new run of ``stage`` should be created by some node."""
+
+    stage: Stage
+    pipeline: Pipeline
+    request: Next | None
+    base: Base | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOpen:
+    """The last run has no final record yet; what happens to it depends on who claims it."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing to do now. ``edit`` is the YAML that goes on, if a person can."""
+
+    phase: ProjectPhase
+    reason: str
+    message: str
+    edit: str | None = None
+
+
+Decision = StartStage | RunOpen | Wait
+
+
+def decide(desired: Desired, project: Project, history: ProjectHistory) -> Decision:
+    """Total: every project gets exactly one decision."""
+    pipeline = desired.pipelines.get(project.pipeline)
+    last = history.last_run
+    if last is not None and not last.is_final:
+        return RunOpen(run=last)
+    if pipeline is None:
+        return _pipeline_missing(desired, project)
+    if project.paused:
+        return Wait(
+            phase=ProjectPhase.PAUSED,
+            reason="Paused",
+            message=f"{project.path} says paused: true; nothing new starts",
+            edit="paused: false",
+        )
+    if project.next is not None and request_is_due(project.next, history):
+        return _requested(desired, pipeline, project, project.next, history)
+    return _by_order(desired, pipeline, project, history)
+
+
+def request_is_due(request: Next, history: ProjectHistory) -> bool:
+    """Does the request start its stage now? (Not handled, not stale, not ahead of the project.)"""
+    if answered_by(request, history) is not None:
+        return False
+    last = history.last_run
+    if last is None:
+        return request.after is None
+    return request.after == last.number and not _outlived_by_failure(request, last, history)
+
+
+def answered_by(request: Next, history: ProjectHistory) -> Run | None:
+    """The run that this very request started, if it was handled already."""
+    text = canonical(request)
+    return next((run for run in history.runs if run.created.request == text), None)
+
+
+def _outlived_by_failure(request: Next, last: Run, history: ProjectHistory) -> bool:
+    """A request made while run ``after`` was going does not survive that run's failure.
+
+    Unless the commit that made it also aborted that run: then the person meant what comes after.
+    """
+    if last.phase is RunPhase.SUCCEEDED:
+        return False
+    text = canonical(request)
+    seen = (record for record in history.records if isinstance(record, DesiredSeen))
+    first = next((record for record in seen if record.request == text), None)
+    return first is not None and first.open_run == last.number and first.abort != last.number
+
+
+def _requested(
+    desired: Desired, pipeline: Pipeline, project: Project, request: Next, history: ProjectHistory
+) -> Decision:
+    stage = pipeline.stage(request.stage)
+    if stage is None:
+        names = ", ".join(s.name for s in pipeline.stages)
+        return Wait(
+            phase=ProjectPhase.AWAITING_INPUT,
+            reason="StageUnknown",
+            message=f"next asks for stage '{request.stage}', but pipeline '{pipeline.id}' has: {names}",
+            edit=next_line(pipeline.stages[0].name, request.after) if pipeline.stages else None,
+        )
+    if request.base is not None and _as_base(history, request.base) is None:
+        return Wait(
+            phase=ProjectPhase.AWAITING_INPUT,
+            reason="BaseUnknown",
+            message=f"next says from: {request.base}, but this project has no run {request.base} with a workspace",
+            edit=next_line(request.stage, request.after),
+        )
+    return _start(desired, pipeline, project, stage, request, history)
+
+
+def _by_order(desired: Desired, pipeline: Pipeline, project: Project, history: ProjectHistory) -> Decision:
+    last = history.last_run
+    if last is None:
+        if not pipeline.stages:
+            return Wait(
+                phase=ProjectPhase.INVALID,
+                reason="PipelineEmpty",
+                message=f"pipeline '{pipeline.id}' has no stages; add one to {pipeline.path}",
+            )
+        return _gated(desired, pipeline, project, pipeline.stages[0], history)
+    if last.phase is not RunPhase.SUCCEEDED:
+        return _failed(last)
+    names = [stage.name for stage in pipeline.stages]
+    if last.stage not in names:
+        return Wait(
+            phase=ProjectPhase.AWAITING_INPUT,
+            reason="StageLeftPipeline",
+            message=f"the last run's stage '{last.stage}' is no longer in pipeline '{pipeline.id}'; say where to go on",
+            edit=next_line(names[0], last.number) if names else None,
+        )
+    following = pipeline.stages[names.index(last.stage) + 1 :]
+    if not following or last.created.is_last:
+        return _finished(last, following)
+    if last.created.then is Then.PAUSE:
+        return Wait(
+            phase=ProjectPhase.AWAITING_INPUT,
+            reason="PausedAfterStage",
+            message=f"run {last.number} ({last.stage}) succeeded and was asked to stop there",
+            edit=next_line(following[0].name, last.number),
+        )
+    return _gated(desired, pipeline, project, following[0], history)
+
+
+def _finished(last: Run, following: tuple[Stage, ...]) -> Wait:
+    if following:
+        return Wait(
+            phase=ProjectPhase.SUCCEEDED,
+            reason="StagesAdded",
+            message=f"finished before stage '{following[0].name}' was added to the pipeline; it stays finished",
+            edit=next_line(following[0].name, last.number),
+        )
+    return Wait(phase=ProjectPhase.SUCCEEDED, reason="Finished", message="all stages have succeeded")
+
+
+def _gated(desired: Desired, pipeline: Pipeline, project: Project, stage: Stage, history: ProjectHistory) -> Decision:
+    after = history.last_run.number if history.last_run else None
+    ran_before = any(run.stage == stage.name for run in history.runs)
+    if stage.confirm is Confirm.BEFORE or (stage.confirm is Confirm.ONCE and not ran_before):
+        return Wait(
+            phase=ProjectPhase.AWAITING_INPUT,
+            reason="ConfirmationRequired",
+            message=f"stage '{stage.name}' starts only when somebody asks for it (confirm: {stage.confirm})",
+            edit=next_line(stage.name, after),
+        )
+    return _start(desired, pipeline, project, stage, None, history)
+
+
+def _start(
+    desired: Desired,
+    pipeline: Pipeline,
+    project: Project,
+    stage: Stage,
+    request: Next | None,
+    history: ProjectHistory,
+) -> Decision:
+    environment = run_environment(desired, pipeline, stage, project, request)
+    missing = [name for name in stage.requires_environment if name not in environment]
+    if missing:
+        return Wait(
+            phase=ProjectPhase.AWAITING_INPUT,
+            reason="EnvironmentMissing",
+            message=f"stage '{stage.name}' needs {', '.join(missing)}; set it in {project.path}",
+            edit="environment: {" + ", ".join(f'{name}: "..."' for name in missing) + "}",
+        )
+    base = _as_base(history, request.base) if request and request.base else base_of(stage, pipeline, history)
+    return StartStage(stage=stage, pipeline=pipeline, request=request, base=base)
+
+
+def base_of(stage: Stage, pipeline: Pipeline, history: ProjectHistory) -> Base | None:
+    """The newest succeeded run of the nearest earlier stage; None: the project's ``init/``."""
+    if stage.workspace is Workspace.FRESH:
+        return None
+    names = [s.name for s in pipeline.stages]
+    earlier = names[: names.index(stage.name)]
+    for name in reversed(earlier):
+        for run in reversed(history.runs):
+            if run.stage == name and run.phase is RunPhase.SUCCEEDED:
+                return _as_base(history, run.number)
+    return None
+
+
+def _as_base(history: ProjectHistory, number: RunNumber) -> Base | None:
+    """A run's accepted claim directory: of the claim its outcome follows, or its last claim (a failed run)."""
+    run = history.run(number)
+    if run is None or not run.is_final or run.last_claim is None:
+        return None
+    return Base(run=run.number, stage=run.stage, claim=run.last_claim.number)
+
+
+def _failed(last: Run) -> Wait:
+    word = {RunPhase.ABORTED: "was aborted", RunPhase.LOST: "was lost for good"}.get(last.phase, "failed")
+    why, reason = (
+        (last.last.message, last.last.reason) if isinstance(last.last, Failed | Lost) else ("", last.phase.value)
+    )
+    return Wait(
+        phase=ProjectPhase.FAILED,
+        reason=reason,
+        message=f"run {last.number} ({last.stage}) {word}" + (f": {why}" if why else ""),
+        edit=next_line(last.stage, last.number),
+    )
+
+
+def _pipeline_missing(desired: Desired, project: Project) -> Wait:
+    located = next((p for p in desired.problems if p.file == project.path and "pipeline" in p.message), None)
+    known = ", ".join(sorted(desired.pipelines)) or "none yet"
+    return Wait(
+        phase=ProjectPhase.INVALID,
+        reason="PipelineMissing",
+        message=str(located) if located else f"{project.path}: no pipeline '{project.pipeline}'; there are: {known}",
+    )
+
+
+def request_conditions(project: Project, history: ProjectHistory) -> tuple[Condition, ...]:
+    """What became of the project's ``next``, when it isn't simply due."""
+    request = project.next
+    if request is None or request_is_due(request, history):
+        return ()
+    run = answered_by(request, history)
+    if run is not None:
+        return (_condition("RequestHandled", f"next was answered by run {run.number} ({run.stage})"),)
+    last = history.last_run
+    number = last.number if last else None
+    if last is not None and request.after == last.number and not last.is_final:
+        return (_condition("RequestPending", f"next starts '{request.stage}' once run {last.number} has succeeded"),)
+    if request.after is not None and (number is None or request.after > number):
+        return (
+            _condition("RequestPending", f"next waits for run {request.after}; the last run is {number or 'none'}"),
+        )
+    line = next_line(StageName(request.stage), number)
+    if request.after == number:
+        line = line[:-1] + ", id: again}"
+    return (_condition("RequestStale", f"next is stale (the last run is {number}); to ask again write: {line}"),)
+
+
+def _condition(kind: str, message: str) -> Condition:
+    return Condition(type=kind, status="True", reason=kind, message=message)
+
+
+def accepted_claim(run: Run) -> Claim | None:
+    """The claim whose directory holds the run's accepted files; None unless it succeeded."""
+    return run.last_claim if isinstance(run.last, Done) else None

@@ -1,0 +1,118 @@
+"""The values a plan is made from and consists of, and the draft that collects it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypedDict
+
+from reconciler.core.actions import UNSIGNED, Action
+from reconciler.core.containers import ClaimKey, Container
+from reconciler.core.decide import Wait
+from reconciler.core.desired import Desired
+from reconciler.core.ledger import Claim, Ledger, Run
+from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
+from reconciler.core.nodes import Node
+from reconciler.core.placement import Used
+from reconciler.core.status import ProjectPhase
+
+
+class Header(TypedDict):
+    """What every record begins with."""
+
+    number: RecordNumber
+    token: Token
+    share: ShareId
+    node: NodeName
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Why a project has no action on this node now. ``nodes`` says of each node why it was not chosen."""
+
+    project: ProjectName
+    phase: ProjectPhase
+    because: str
+    message: str
+    edit: str | None = None
+    nodes: Mapping[NodeName, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """This node as it sees itself now. ``now`` is for records; rules use ``monotonic`` (seconds)."""
+
+    name: NodeName
+    boot: str
+    incarnation: str
+    runtime: str
+    now: datetime
+    monotonic: float
+    may_claim: bool = True
+    containers: tuple[Container, ...] = ()
+    engine_answers: bool = True
+    starting: frozenset[ClaimKey] = frozenset()  # being prepared or started by us at this moment
+    followed: frozenset[ClaimKey] = frozenset()  # somebody writes, or has written, their log
+    logged: frozenset[ClaimKey] = frozenset()  # the log is complete
+    stopping: frozenset[ClaimKey] = frozenset()
+    contained: frozenset[Commit] = frozenset()  # commits that desired.commit equals or descends from
+    since: Mapping[str, float] = field(default_factory=dict)  # when we first met a situation, monotonic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    actions: tuple[Action, ...] = ()
+    waiting: Mapping[ProjectName, Waiting] = field(default_factory=dict)
+    situations: frozenset[str] = frozenset()  # what the next plan wants to know the age of
+    wake_at: float | None = None  # monotonic
+
+
+@dataclass(slots=True)
+class Draft:
+    """A plan in the making, with the resources that its own actions already took."""
+
+    desired: Desired
+    ledger: Ledger
+    nodes: tuple[Node, ...]
+    me: Me
+    used: dict[NodeName, Used]
+    actions: list[Action] = field(default_factory=list)
+    waiting: dict[ProjectName, Waiting] = field(default_factory=dict)
+    situations: set[str] = field(default_factory=set)
+    wake_at: float | None = None
+
+    def age(self, situation: str) -> float:
+        """Seconds since we first met this situation (0.0 the first time)."""
+        self.situations.add(situation)
+        return self.me.monotonic - self.me.since.get(situation, self.me.monotonic)
+
+    def wake_in(self, seconds: float) -> None:
+        at = self.me.monotonic + max(seconds, 0.0)
+        self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
+
+    def wait(self, project: ProjectName, wait: Wait, nodes: Mapping[NodeName, str] | None = None) -> None:
+        self.waiting[project] = Waiting(
+            project=project,
+            phase=wait.phase,
+            because=wait.reason,
+            message=wait.message,
+            edit=wait.edit,
+            nodes=nodes or {},
+        )
+
+    def header(self, number: RecordNumber) -> Header:
+        return Header(number=number, token=UNSIGNED, share=self.ledger.share, node=self.me.name, at=self.me.now)
+
+    def key(self, project: ProjectName, run: Run, claim: Claim) -> ClaimKey:
+        return ClaimKey(
+            share=self.ledger.share,
+            project=project,
+            run=run.number,
+            stage=run.stage,
+            number=claim.number,
+            token=claim.token,
+        )
+
+    @property
+    def ttl(self) -> float:
+        return self.desired.site.ttl.total_seconds()

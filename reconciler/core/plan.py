@@ -1,0 +1,110 @@
+"""``plan``: the one function that decides what this node does next.
+
+All inputs are values, the clock's readings included. Every project ends in an action or in ``waiting`` with a
+reason, so that ``winslow explain`` is a look-up. Any prefix of the actions may be carried out before a
+crash: planning again from what is then found leads to the same end.
+"""
+
+from reconciler.core.actions import PublishOutput, PublishProject
+from reconciler.core.decide import RunOpen, StartStage, Wait, decide
+from reconciler.core.desired import Desired, Project
+from reconciler.core.draft import Draft, Me, Plan
+from reconciler.core.ledger import DesiredSeen, Ledger, ProjectHistory, RunPhase
+from reconciler.core.names import ProjectName
+from reconciler.core.nodes import Node
+from reconciler.core.placement import usage
+from reconciler.core.requests import canonical
+from reconciler.core.start import plan_start
+from reconciler.core.status import ProjectPhase
+from reconciler.core.supervise import supervise, sweep
+
+
+def plan(desired: Desired, ledger: Ledger, nodes: tuple[Node, ...], me: Me) -> Plan:
+    """Decide for all projects, the most important first, then look after what else runs here."""
+    draft = Draft(desired=desired, ledger=ledger, nodes=nodes, me=me, used=usage(ledger))
+    names = set(desired.projects) | set(ledger.projects)
+    for name in sorted(names, key=lambda name: (-_priority(desired, name), name)):
+        _plan_project(draft, name)
+    sweep(draft)
+    return Plan(
+        actions=tuple(draft.actions),
+        waiting=draft.waiting,
+        situations=frozenset(draft.situations),
+        wake_at=draft.wake_at,
+    )
+
+
+def _priority(desired: Desired, name: ProjectName) -> int:
+    project = desired.projects.get(name)
+    return project.priority if project else 0
+
+
+def _plan_project(draft: Draft, name: ProjectName) -> None:
+    project = draft.desired.projects.get(name)
+    history = draft.ledger.history(name)
+    _publish_outputs(draft, name, history)
+    last = history.last_run
+    if project is None:
+        if last is not None and not last.is_final:
+            supervise(draft, name, None, last)
+        else:
+            draft.wait(name, file_deleted(name))
+        return
+    up_to_date = _desired_is_recorded(draft, project, history)
+    match decide(draft.desired, project, history):
+        case RunOpen(run=run):
+            supervise(draft, name, project, run)
+        case Wait() as wait:
+            draft.wait(name, wait)
+        case StartStage() as start if up_to_date:
+            plan_start(draft, project, history, start)
+        case StartStage():
+            pass  # accounted for by _desired_is_recorded: an action or a reason
+
+
+def _publish_outputs(draft: Draft, name: ProjectName, history: ProjectHistory) -> None:
+    """The claimant copies an accepted run's output where people look for it."""
+    for run in history.runs:
+        mine = run.last_claim is not None and run.last_claim.node == draft.me.name
+        if mine and run.phase is RunPhase.SUCCEEDED and not run.output_published:
+            draft.actions.append(PublishOutput(project=name, run=run, because="RunSucceeded"))
+
+
+def _desired_is_recorded(draft: Draft, project: Project, history: ProjectHistory) -> bool:
+    """Is the ledger's newest DESIRED what we act on? If not, plan to publish it, or wait for git.
+
+    A node whose clone lacks the recorded commit has an older view of what people want: it must not decide.
+    """
+    seen = history.last_desired
+    if seen is not None and seen.commit not in draft.me.contained:
+        draft.wait(
+            project.id,
+            Wait(
+                phase=ProjectPhase.QUEUED,
+                reason="SourceBehind",
+                message=f"another node acted on commit {seen.commit[:10]}, which is not here yet",
+            ),
+        )
+        return False
+    if seen is not None and seen.blob == project.blob:
+        return True
+    last = history.last_run
+    record = DesiredSeen(
+        **draft.header(history.next_number),
+        commit=draft.desired.commit,
+        blob=project.blob,
+        paused=project.paused,
+        request=canonical(project.next) if project.next else None,
+        abort=project.abort,
+        open_run=last.number if last is not None and not last.is_final else None,
+    )
+    draft.actions.append(PublishProject(project=project.id, record=record, because="FileChanged"))
+    return False
+
+
+def file_deleted(name: ProjectName) -> Wait:
+    return Wait(
+        phase=ProjectPhase.PAUSED,
+        reason="FileDeleted",
+        message=f"projects/{name}.yaml is gone from git: nothing new starts; put the file back to go on",
+    )

@@ -1,0 +1,184 @@
+"""Looking after open runs: start, adopt, finish, stop, give up, take over, try again.
+
+The rules of a run's records: DONE, FAILED and RELEASED come only from the claimant and only at the number
+after its CLAIM. After a CLAIM anybody may publish ABORTED, or on takeover evidence the next CLAIM, or
+LOST when attempts are used up. Whatever stands there decides.
+"""
+
+from reconciler.core.actions import (
+    FinishRun,
+    FollowContainer,
+    PublishRun,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+)
+from reconciler.core.containers import ClaimKey, Container, ContainerState
+from reconciler.core.decide import Wait
+from reconciler.core.desired import Project
+from reconciler.core.draft import Draft
+from reconciler.core.ledger import Aborted, Claim, Failed, Lost, Released, Run
+from reconciler.core.names import ProjectName
+from reconciler.core.start import plan_attempt
+from reconciler.core.status import ProjectPhase
+
+MAX_BACKOFF = 3600.0
+
+
+def supervise(draft: Draft, name: ProjectName, project: Project | None, run: Run) -> None:
+    """Plan for the project's open run."""
+    if project is not None and project.abort == run.number:
+        record = Aborted(**draft.header(run.next_number), commit=draft.desired.commit)
+        draft.actions.append(PublishRun(project=name, run=run, record=record, because="AbortRequested"))
+        return
+    match run.last:
+        case Claim() as claim if claim.node == draft.me.name:
+            _mine(draft, name, run, claim)
+        case Claim() as claim:
+            _anothers(draft, name, run, claim)
+        case Released() | Failed() as ended:
+            _retry(draft, name, run, ended)
+        case _:  # RUN was published, its first CLAIM was not: its creator died in between
+            plan_attempt(draft, name, run, "Fresh")
+
+
+def _mine(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
+    key = draft.key(name, run, claim)
+    draft.wait(name, _running(run, claim))
+    if not draft.me.engine_answers:
+        draft.wait(name, _engine_silent(run, claim))
+        return
+    container = next((c for c in draft.me.containers if c.key == key), None)
+    if container is None:
+        _without_container(draft, name, run, claim, key)
+    elif container.state is ContainerState.EXITED:
+        _ended(draft, name, run, claim, container)
+    elif container.state is ContainerState.CREATED and key not in draft.me.starting:
+        draft.actions.append(StartContainer(project=name, run=run, claim=claim, because="CreatedNotStarted"))
+    elif container.state is ContainerState.RUNNING:
+        _runs(draft, name, run, container)
+
+
+def _without_container(draft: Draft, name: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> None:
+    if key in draft.me.starting:
+        return
+    if claim.boot != draft.me.boot:
+        _release(draft, name, run, "Rebooted", "the machine was restarted while the stage ran")
+    elif run.started_at is not None:
+        _release(draft, name, run, "ContainerMissing", "its container was removed by somebody else")
+    else:
+        draft.actions.append(StartContainer(project=name, run=run, claim=claim, because="Claimed"))
+
+
+def _ended(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: Container) -> None:
+    """An end is believed only under the boot in which the container was started, and with a complete log."""
+    if claim.boot != draft.me.boot or container.boot != claim.boot:
+        _release(draft, name, run, "Rebooted", "the machine was restarted while the stage ran")
+    elif container.key in draft.me.logged:
+        draft.actions.append(
+            FinishRun(project=name, run=run, claim=claim, container=container, because="ContainerEnded")
+        )
+    elif container.key not in draft.me.followed:
+        draft.actions.append(FollowContainer(project=name, run=run, container=container, because="Adopted"))
+
+
+def _runs(draft: Draft, name: ProjectName, run: Run, container: Container) -> None:
+    if container.key not in draft.me.followed:
+        draft.actions.append(FollowContainer(project=name, run=run, container=container, because="Adopted"))
+    if run.created.timeout is None or container.started_at is None:
+        return
+    left = run.created.timeout - (draft.me.now - container.started_at).total_seconds()
+    if left > 0:
+        draft.wake_in(left)
+    elif container.key not in draft.me.stopping:
+        draft.actions.append(StopContainer(project=name, container=container, because="TimedOut"))
+
+
+def _anothers(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
+    """Leave a living owner alone; on evidence that it is dead, or has rebooted, take its place."""
+    owner = next((node for node in draft.nodes if node.name == claim.node), None)
+    if owner is None or (owner.is_live(draft.ttl) and not owner.booted_since(claim.boot)):
+        draft.wait(name, _running(run, claim))
+        return
+    if not draft.me.may_claim:
+        draft.wait(name, _running(run, claim))
+    elif run.attempts_used > run.created.retries_limit:
+        _lose(draft, name, run, f"node {claim.node} is gone and all attempts are used up")
+    else:
+        plan_attempt(draft, name, run, "Takeover")
+
+
+def _retry(draft: Draft, name: ProjectName, run: Run, ended: Released | Failed) -> None:
+    if run.attempts_used > run.created.retries_limit:
+        message = f"gave up after {run.attempts} attempts; the last one: {ended.message or ended.reason}"
+        _lose(draft, name, run, message)
+        return
+    counts = not isinstance(ended, Released) or ended.counts
+    delay = backoff(run) if counts else 0.0
+    age = draft.age(f"retry {name}/{run.number}/{run.next_number}")
+    if age >= delay:
+        plan_attempt(draft, name, run, "Retry")
+        return
+    draft.wake_in(delay - age)
+    draft.wait(
+        name,
+        Wait(
+            phase=ProjectPhase.QUEUED,
+            reason="BackingOff",
+            message=f"run {run.number} ({run.stage}) is tried again in {delay - age:.0f} s after: "
+            f"{ended.message or ended.reason}",
+        ),
+    )
+
+
+def backoff(run: Run) -> float:
+    """Seconds before the next attempt: doubled with each attempt used, at most an hour."""
+    return float(min(run.created.retries_backoff * 2 ** max(run.attempts_used - 1, 0), MAX_BACKOFF))
+
+
+def sweep(draft: Draft) -> None:
+    """Stop and remove containers of ours whose claim is no longer in force.
+
+    What the ledger does not know at all is left alone: a share restored from a backup must not cost a running stage.
+    """
+    for container in draft.me.containers:
+        key = container.key
+        run = draft.ledger.history(key.project).run(key.run)
+        if run is None or key in draft.me.starting or len(run.records) < key.number:
+            continue
+        claim = run.records[key.number - 1]
+        if claim.token != key.token or run.claim == claim:
+            continue
+        because = "Recorded" if run.records[key.number].node == draft.me.name else "Superseded"
+        if container.state is ContainerState.RUNNING:
+            if key not in draft.me.stopping:
+                draft.actions.append(StopContainer(project=key.project, container=container, because="Superseded"))
+        elif key in draft.me.logged or key not in draft.me.followed:
+            draft.actions.append(RemoveContainer(project=key.project, container=container, because=because))
+
+
+def _release(draft: Draft, name: ProjectName, run: Run, reason: str, message: str) -> None:
+    record = Released(**draft.header(run.next_number), reason=reason, message=message)
+    draft.actions.append(PublishRun(project=name, run=run, record=record, because=reason))
+
+
+def _lose(draft: Draft, name: ProjectName, run: Run, message: str) -> None:
+    record = Lost(**draft.header(run.next_number), reason="AttemptsUsedUp", message=message)
+    draft.actions.append(PublishRun(project=name, run=run, record=record, because="AttemptsUsedUp"))
+
+
+def _running(run: Run, claim: Claim) -> Wait:
+    return Wait(
+        phase=ProjectPhase.RUNNING,
+        reason=run.phase.value,
+        message=f"run {run.number} ({run.stage}) on {claim.node}, attempt {run.attempts}",
+    )
+
+
+def _engine_silent(run: Run, claim: Claim) -> Wait:
+    return Wait(
+        phase=ProjectPhase.RUNNING,
+        reason="EngineUnavailable",
+        message=f"run {run.number} ({run.stage}): the container engine of {claim.node} does not answer; "
+        "start it (systemctl start docker): the run goes on or is tried again",
+    )
