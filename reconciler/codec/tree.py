@@ -1,0 +1,27 @@
+"""What reading desired state asks of a state repository: files at one commit and what they were before."""
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+from reconciler.core.names import Blob, Commit
+
+
+class StateTree(Protocol):
+    """One commit of the state repository. Paths are relative, with forward slashes."""
+
+    @property
+    def commit(self) -> Commit: ...
+
+    def files(self) -> Mapping[str, Blob]:
+        """Path -> blob of all regular files; symlinks and submodules are not among them."""
+        ...
+
+    def read(self, blob: Blob) -> bytes: ...
+
+    def earlier(self, path: str) -> Iterator[tuple[Commit, Blob]]:
+        """Versions of ``path`` at first-parent ancestors, newest first, each distinct blob once."""
+        ...
+
+    def ancestors(self) -> Iterator[tuple[Commit, Mapping[str, Blob]]]:
+        """First-parent ancestors, newest first, with their ``files()``. Lazy: few are usually asked for."""
+        ...
