@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from reconciler.core.containers import Container, Order
+from reconciler.core.containers import Container, Order, Paths
 from reconciler.core.desired import Desired
-from reconciler.core.ledger import LogPointer
-from reconciler.core.names import Commit
-from reconciler.core.nodes import Gpu
+from reconciler.core.ledger import Claim, Ledger, LogPointer, ProjectRecord, Run, RunCreated, RunRecord
+from reconciler.core.names import Commit, NodeName, ProjectName, ShareId
+from reconciler.core.nodes import Gpu, NodeRecord
 
 
 class Clock(Protocol):
@@ -79,11 +79,16 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """The state repository after looking at the remote; ``reachable`` False: this is the last good commit."""
+    """The state repository after looking at the remote. With an ``error`` this is the last good commit.
+
+    ``reason``: SourceUnreachable (then ``reachable`` is False), SourceEmpty, BranchMissing, SourceRewritten,
+    SourceUnreadable, or nothing.
+    """
 
     desired: Desired | None  # None: there has never been a commit
     reachable: bool = True
     error: str = ""
+    reason: str = ""
 
 
 class Source(Protocol):
@@ -109,6 +114,72 @@ class Observed(Protocol):
 
     def publish(self, files: Mapping[str, str], message: str) -> Commit | None:
         """Make the branch hold exactly ``files``; None when it did. Transient when the remote moved or is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFiles:
+    """A node's start records and the bytes of its newest incarnation's heartbeat (None: it has none)."""
+
+    records: tuple[NodeRecord, ...]
+    heartbeat: bytes | None
+
+
+class Heartbeat(Protocol):
+    def beat(self, facts: dict[str, object]) -> None:
+        """Change the bytes that others watch; ``facts`` are for people."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Lock(Protocol):
+    def release(self) -> None: ...
+
+
+class Share(Protocol):
+    """The shared directory. Errors: ShareUnavailable. Everything may block for as long as NFS does."""
+
+    def identity(self) -> ShareId: ...
+
+    def read(self) -> Ledger:
+        """Everything that is recorded now."""
+        ...
+
+    def read_run(self, project: ProjectName, created: RunCreated) -> Run:
+        """One run as it stands now."""
+        ...
+
+    def publish_project(self, project: ProjectName, record: ProjectRecord) -> bool:
+        """True if the record stands now under its number, False if somebody else's does."""
+        ...
+
+    def publish_run(self, project: ProjectName, created: RunCreated, record: RunRecord) -> bool: ...
+
+    def publish_node(self, record: NodeRecord) -> bool: ...
+
+    def prepare(self, project: ProjectName, run: Run, claim: Claim) -> Paths:
+        """Make the claim's directory, with a workspace cloned from the run's base. Repeatable."""
+        ...
+
+    def add_event(
+        self, project: ProjectName, run: Run, claim: Claim, at: datetime, event: str, **facts: object
+    ) -> None: ...
+
+    def log_path(self, project: ProjectName, run: Run, claim: Claim) -> tuple[str, str]:
+        """Where the claim's log.jsonl lies: absolute, and relative to the share."""
+        ...
+
+    def publish_output(self, project: ProjectName, run: Run) -> None:
+        """Copy the accepted claim's output to the project's ``output/``; once is enough."""
+        ...
+
+    def read_nodes(self) -> Mapping[NodeName, NodeFiles]: ...
+
+    def heartbeat(self, node: NodeName, incarnation: str) -> Heartbeat: ...
+
+    def try_lock(self, name: str) -> Lock | None:
+        """The lock, or None if another process holds it. Keeps nodes from wasting work, no more."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""The outside world: one package a technology, each translating its errors into `reconciler.errors`."""

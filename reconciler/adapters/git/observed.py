@@ -1,0 +1,96 @@
+"""The branch ``observed``: what nodes report, one commit a publication.
+
+A publication is one ``git fast-import`` of what differs from the branch as last fetched, then a push that
+expects exactly that head: of two publishers one wins, and the other folds again from the new head.
+"""
+
+from collections.abc import Mapping
+
+from reconciler.adapters.git.remote import explain
+from reconciler.adapters.git.repository import StateRepository
+from reconciler.core.names import Commit, NodeName
+from reconciler.errors import SourceUnavailable, Transient
+
+DRAFT = "refs/winslow/draft"
+
+
+class ObservedBranch:
+    """Port ``Observed``. The head is the one that the last ``StateRepository.fetch_head`` or our own push saw."""
+
+    def __init__(self, repository: StateRepository, node: NodeName) -> None:
+        self._repository = repository
+        self._person = f"Winslow ({node}) <winslow@{node}>"
+        self._known: tuple[Commit, Mapping[str, str]] | None = None
+
+    def head(self) -> Commit | None:
+        return self._repository.observed_head()
+
+    def read(self) -> Mapping[str, str]:
+        """All files of the branch as last fetched: path -> text."""
+        return self._repository.mending(self._read)
+
+    def _read(self) -> Mapping[str, str]:
+        head = self._repository.observed_head()
+        if head is None:
+            return {}
+        if self._known is None or self._known[0] != head:
+            with self._repository.tree(head) as tree:
+                files = {path: tree.read(blob).decode(errors="replace") for path, blob in tree.files().items()}
+            self._known = (head, files)
+        return self._known[1]
+
+    def publish(self, files: Mapping[str, str], message: str) -> Commit | None:
+        """Make the branch hold exactly ``files``; None when it does already.
+
+        Transient when the remote moved meanwhile or refuses, SourceUnavailable when it can't be reached.
+        """
+        with self._repository.alone():
+            before = self.read()
+            if before == files:
+                return None
+            head = self._repository.observed_head()
+            commit = self._commit(head, before, files, message)
+            self._push(head, commit)
+            self._repository.remember_observed(commit)
+            self._known = (commit, dict(files))
+            return commit
+
+    def _commit(self, head: Commit | None, before: Mapping[str, str], files: Mapping[str, str], message: str) -> Commit:
+        text = message.encode()
+        stream = [
+            f"reset {DRAFT}\n\ncommit {DRAFT}\ncommitter {self._person} now\ndata {len(text)}\n".encode(),
+            text + b"\n",
+            f"from {head}\n".encode() if head else b"",
+            *(f"D {quoted(path)}\n".encode() for path in sorted(before.keys() - files.keys())),
+        ]
+        for path in sorted(path for path, content in files.items() if before.get(path) != content):
+            content = files[path].encode()
+            stream += [f"M 100644 inline {quoted(path)}\ndata {len(content)}\n".encode(), content, b"\n"]
+        git = self._repository.git
+        git.local("fast-import", "--quiet", "--force", "--date-format=now", stdin=b"".join(stream))
+        commit = self._repository.ref(DRAFT)
+        if commit is None:
+            raise Transient("git fast-import made no commit; the next publication tries again")
+        return commit
+
+    def _push(self, head: Commit | None, commit: Commit) -> None:
+        branch = f"refs/heads/{self._repository.observed_branch}"
+        result = self._repository.git.run(
+            *("push", "--porcelain", "--no-verify", f"--force-with-lease={branch}:{head or ''}"),
+            *("--", self._repository.url, f"{commit}:{branch}"),
+        )
+        if result.code == 0:
+            return
+        refusal = next((line.split("\t")[-1] for line in result.text.splitlines() if line.startswith("!\t")), None)
+        name = self._repository.observed_branch
+        if refusal is None:
+            raise SourceUnavailable(explain(result.err))
+        if refusal.startswith("[rejected]") or "lock ref" in refusal or "failed to update ref" in refusal:
+            raise Transient(f"the branch {name} moved while we published; the next tick folds again from its new head")
+        raise Transient(f"the remote refuses to take {name}: {refusal}; {explain(result.err)}")
+
+
+def quoted(path: str) -> str:
+    """A path as fast-import reads it whatever its characters."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
