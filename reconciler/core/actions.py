@@ -58,6 +58,7 @@ class FollowContainer:
 
     project: ProjectName
     run: Run
+    claim: Claim
     container: Container
     because: str
 

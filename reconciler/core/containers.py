@@ -53,6 +53,7 @@ class Order:
     gpus: tuple[str, ...] = ()
     network: Network = Network.NONE
     shm_size: int | None = None
+    attempt: int = 1
 
 
 class ContainerState(StrEnum):

@@ -85,6 +85,9 @@ class RunStatus:
     workspace: str | None = None
     output: str | None = None
     tail: tuple[str, ...] = ()  # the last lines of the log, once it has ended
+    log_sha256: str | None = None
+    record: int | None = None  # number and token of the run's last record
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

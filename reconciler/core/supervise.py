@@ -56,7 +56,7 @@ def _mine(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
     elif container.state is ContainerState.CREATED and key not in draft.me.starting:
         draft.actions.append(StartContainer(project=name, run=run, claim=claim, because="CreatedNotStarted"))
     elif container.state is ContainerState.RUNNING:
-        _runs(draft, name, run, container)
+        _runs(draft, name, run, claim, container)
 
 
 def _without_container(draft: Draft, name: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> None:
@@ -79,12 +79,16 @@ def _ended(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: C
             FinishRun(project=name, run=run, claim=claim, container=container, because="ContainerEnded")
         )
     elif container.key not in draft.me.followed:
-        draft.actions.append(FollowContainer(project=name, run=run, container=container, because="Adopted"))
+        draft.actions.append(
+            FollowContainer(project=name, run=run, claim=claim, container=container, because="Adopted")
+        )
 
 
-def _runs(draft: Draft, name: ProjectName, run: Run, container: Container) -> None:
+def _runs(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: Container) -> None:
     if container.key not in draft.me.followed:
-        draft.actions.append(FollowContainer(project=name, run=run, container=container, because="Adopted"))
+        draft.actions.append(
+            FollowContainer(project=name, run=run, claim=claim, container=container, because="Adopted")
+        )
     if run.created.timeout is None or container.started_at is None:
         return
     left = run.created.timeout - (draft.me.now - container.started_at).total_seconds()

@@ -1,0 +1,86 @@
+"""The files of one claim: its directory, its events, its published output. Only the claimant writes here."""
+
+import json
+import os
+import secrets
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.adapters.share.clone import clone_tree
+from reconciler.adapters.share.layout import Layout
+from reconciler.core.containers import Paths
+from reconciler.core.ledger import Base, Claim, Run
+from reconciler.core.names import ProjectName
+
+
+def prepare(layout: Layout, project: ProjectName, run: Run, claim: Claim) -> Paths:
+    """Make the claim's directory with a workspace cloned from the run's base. Repeatable after a crash."""
+    directory = layout.claim(project, run.number, run.stage, claim.number)
+    for path in (directory / "output", layout.input(project), layout.init(project), layout.resources):
+        path.mkdir(parents=True, exist_ok=True)
+    workspace = directory / "workspace"
+    if not workspace.exists():
+        _clone_workspace(layout, project, run.created.base, fresh=run.created.workspace == "fresh", target=workspace)
+    return Paths(
+        claim=str(directory),
+        workspace=str(workspace),
+        output=str(directory / "output"),
+        input=str(layout.input(project)),
+        resources=str(layout.resources),
+    )
+
+
+def _clone_workspace(layout: Layout, project: ProjectName, base: Base | None, *, fresh: bool, target: Path) -> None:
+    """Under its final name a workspace is whole: what a crash left half done is thrown away and cloned again."""
+    partial = target.with_name("workspace.partial")
+    if partial.exists():
+        shutil.rmtree(partial)
+    source = layout.base_workspace(project, base)
+    if fresh or not source.exists():
+        partial.mkdir()
+    else:
+        clone_tree(source, partial)
+    partial.rename(target)
+
+
+def add_event(directory: Path, at: datetime, event: str, facts: dict[str, object]) -> None:
+    """Append one line to the claim's events.jsonl."""
+    line = json.dumps({"t": at.isoformat(), "event": event, **facts}, sort_keys=True)
+    with (directory / "events.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def started_at(directory: Path) -> datetime | None:
+    """When the claim's container started, by its events; None if it has not (or not visibly) yet."""
+    try:
+        lines = (directory / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    for line in reversed(lines):
+        try:
+            event = json.loads(line)
+        except ValueError:  # the last line, still being written
+            continue
+        if event.get("event") == "started":
+            return datetime.fromisoformat(event["t"])
+    return None
+
+
+def publish_output(layout: Layout, project: ProjectName, run: Run, claim: Claim) -> None:
+    """Clone the accepted claim's output beside the target, then rename: it appears whole or not at all."""
+    target = layout.output(project, run.number, run.stage)
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = layout.claim(project, run.number, run.stage, claim.number) / "output"
+    draft = layout.tmp / f"output.{secrets.token_hex(8)}"
+    clone_tree(source, draft)
+    try:
+        draft.rename(target)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        if not target.exists():
+            raise

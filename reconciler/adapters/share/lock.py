@@ -1,0 +1,28 @@
+"""A kernel lock on the share: keeps nodes from wasting work, no more.
+
+It dies silently with its process or with the NFS lease (fcntl(2), "Lost locks"), so nothing that must be
+right may rest on it. The lock file is never renamed, replaced or removed.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class ShareLock:
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def acquire(cls, path: Path) -> "ShareLock | None":
+        """The lock, or None if another process holds it."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, fcntl(2)
+            os.close(descriptor)
+            return None
+        return cls(descriptor)
+
+    def release(self) -> None:
+        os.close(self._descriptor)

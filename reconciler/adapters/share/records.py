@@ -1,0 +1,90 @@
+"""Publishing and reading numbered, immutable records: the one primitive everything rests on.
+
+Publish: write a private file in ``tmp/``, fsync, close, ``link(2)`` it to the record's name, then re-read that
+name and compare the random token. The file's identity decides, not the call's errno: a lost reply can
+report EEXIST for a link that is ours (link(2), BUGS). Names are never reused, so a late duplicate does no harm.
+"""
+
+import contextlib
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from reconciler.errors import ShareUnavailable
+
+
+def record_name(number: int) -> str:
+    return f"{number:08d}.json"
+
+
+R = TypeVar("R")
+
+
+class RecordStore(Generic[R]):
+    """Records of one kind below any directory. Immutable once read, hence cached for as long as we live."""
+
+    def __init__(self, tmp: Path, load: Callable[[bytes], R], *, writer: str) -> None:
+        """``writer`` names this process in private files' names, so that nobody's drafts collide."""
+        self._tmp = tmp
+        self._load = load
+        self._writer = writer
+        self._seen: dict[Path, list[R]] = {}
+        self._lock = threading.Lock()
+
+    def cached(self, directory: Path) -> tuple[R, ...]:
+        """What is known without looking."""
+        return tuple(self._seen.get(directory, ()))
+
+    def read(self, directory: Path) -> tuple[R, ...]:
+        """All records, in order. Stops at a gap: a listing that runs ahead of itself is an old view, not a history."""
+        with self._lock:
+            known = self._seen.setdefault(directory, [])
+            try:
+                with os.scandir(directory) as entries:
+                    names = {entry.name for entry in entries}
+            except FileNotFoundError:
+                return tuple(known)
+            while (name := record_name(len(known) + 1)) in names:
+                known.append(self._load((directory / name).read_bytes()))
+            return tuple(known)
+
+    def publish(self, directory: Path, number: int, content: bytes, token: str) -> bool:
+        """True if record ``number`` is ours, False if somebody else's stands there."""
+        directory.mkdir(parents=True, exist_ok=True)
+        draft = self._draft(content)
+        target = directory / record_name(number)
+        failure: OSError | None = None
+        try:
+            os.link(draft, target)
+        except OSError as error:  # decided below, by what stands there
+            failure = error
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+        standing = self._standing(directory, target)
+        if standing is not None:
+            return token.encode() in standing
+        if failure is not None:
+            raise failure
+        raise ShareUnavailable(f"{target}: was published but can't be read back; the next tick looks again")
+
+    def _draft(self, content: bytes) -> Path:
+        draft = self._tmp / f"{self._writer}.{secrets.token_hex(8)}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            os.write(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return draft
+
+    @staticmethod
+    def _standing(directory: Path, target: Path) -> bytes | None:
+        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))  # refreshes names on NFS; a stat would not
+        try:
+            return target.read_bytes()
+        except FileNotFoundError:
+            return None

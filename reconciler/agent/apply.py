@@ -1,0 +1,130 @@
+"""Carrying out a plan. Nothing is decided here: records are signed and published, workers are started."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import assert_never
+
+import structlog
+
+from reconciler.agent.attempt import Attempts
+from reconciler.agent.containers import Containers
+from reconciler.agent.ports import Clock, Runtime, Share
+from reconciler.agent.tokens import new_token
+from reconciler.agent.workers import Job, Workers
+from reconciler.core.actions import (
+    Action,
+    CreateRun,
+    FinishRun,
+    FollowContainer,
+    PublishOutput,
+    PublishProject,
+    PublishRun,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+)
+from reconciler.core.containers import ClaimKey
+from reconciler.core.ledger import Claim, Run
+from reconciler.core.names import ProjectName
+from reconciler.errors import EngineUnavailable, WinslowError
+
+log = structlog.get_logger()
+
+PAUSE_AFTER_FAULT = 5.0
+"""Seconds before a start that met a transient fault is tried again."""
+
+
+class Applier:
+    def __init__(
+        self,
+        share: Share,
+        runtime: Runtime,
+        containers: Containers,
+        attempts: Attempts,
+        workers: Workers,
+        clock: Clock,
+    ) -> None:
+        self._share = share
+        self._runtime = runtime
+        self._containers = containers
+        self._attempts = attempts
+        self._workers = workers
+        self._clock = clock
+        self._not_before: dict[Job, float] = {}
+        self.faults: dict[ProjectName, str] = {}  # what keeps a project's start from working, for people
+
+    def apply(self, action: Action) -> bool:
+        """True if this changed something that the next tick should look at at once."""
+        match action:
+            case PublishProject(project=project, record=record):
+                return self._share.publish_project(project, replace(record, token=new_token()))
+            case CreateRun():
+                return self._create_run(action)
+            case PublishRun(project=project, run=run, record=record):
+                log.info("record_published", project=project, run=run.number, because=action.because)
+                return self._share.publish_run(project, run.created, replace(record, token=new_token()))
+            case StartContainer(project=project, run=run, claim=claim):
+                key = self._key(project, run, claim)
+                return self._work("start", key, project, lambda: self._attempts.start(project, run, claim, key))
+            case FollowContainer(project=project, run=run, claim=claim, container=container):
+                log.info("container_adopted", project=project, run=run.number, state=container.state)
+                follow = self._attempts.follow
+                return self._work("follow", container.key, project, lambda: follow(project, run, claim, container))
+            case FinishRun(project=project, run=run, claim=claim, container=container):
+                return self._attempts.finish(project, run, claim, container)
+            case StopContainer(project=project, container=container):
+                log.info("container_stopping", container=container.key.slug, because=action.because)
+                return self._work("stop", container.key, project, lambda: self._stop(action))
+            case RemoveContainer(project=project, container=container):
+                return self._work("remove", container.key, project, lambda: self._remove(action))
+            case PublishOutput(project=project, run=run):
+                job = f"{project}/{run.number}"
+                return self._work("output", job, project, lambda: self._share.publish_output(project, run))
+            case _:
+                assert_never(action)
+
+    def _create_run(self, action: CreateRun) -> bool:
+        """RUN, and having won it, its first CLAIM. A crash in between leaves a run that anybody may claim."""
+        record = replace(action.record, token=new_token())
+        if not self._share.publish_project(action.project, record):
+            return True
+        log.info("run_created", project=action.project, run=record.run, stage=record.stage, because=action.because)
+        return self._share.publish_run(action.project, record, replace(action.claim, token=new_token()))
+
+    def _work(self, kind: str, key: ClaimKey | str, project: ProjectName, work: Callable[[], object]) -> bool:
+        job = Job(kind, key)
+        if self._clock.monotonic() < self._not_before.get(job, 0.0):
+            return False
+        self._workers.start(job, lambda: self._guarded(job, project, work))
+        return False  # its end wakes the loop
+
+    def _guarded(self, job: Job, project: ProjectName, work: Callable[[], object]) -> None:
+        """A fault that may pass is remembered for people and tried again after a pause."""
+        try:
+            work()
+        except WinslowError as error:
+            self.faults[project] = str(error)
+            self._not_before[job] = self._clock.monotonic() + PAUSE_AFTER_FAULT
+            if isinstance(error, EngineUnavailable):
+                self._containers.forget_listing()
+            raise
+        self._not_before.pop(job, None)
+        self.faults.pop(project, None)
+
+    def _stop(self, action: StopContainer) -> None:
+        self._runtime.stop(action.container)
+        self._containers.forget_listing()
+
+    def _remove(self, action: RemoveContainer) -> None:
+        self._runtime.remove(action.container)
+        self._containers.drop(action.container.key)
+
+    def _key(self, project: ProjectName, run: Run, claim: Claim) -> ClaimKey:
+        return ClaimKey(
+            share=run.created.share,
+            project=project,
+            run=run.number,
+            stage=run.stage,
+            number=claim.number,
+            token=claim.token,
+        )

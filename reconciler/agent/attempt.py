@@ -1,0 +1,133 @@
+"""One attempt's life on this node: prepare, start, follow, judge. Each step may be the last and can be redone."""
+
+from dataclasses import replace
+
+import structlog
+
+from reconciler.agent.containers import Containers
+from reconciler.agent.ports import Clock, Runtime, Share
+from reconciler.agent.tokens import new_token
+from reconciler.config import NodeConfig
+from reconciler.core.containers import ClaimKey, Container, Order, Paths
+from reconciler.core.desired import Secret
+from reconciler.core.draft import Header
+from reconciler.core.ledger import Claim, Done, Failed, Outcome, Released, Run
+from reconciler.core.names import ProjectName
+from reconciler.core.outcome import Verdict, judge
+from reconciler.errors import StartFailed, Superseded
+
+log = structlog.get_logger()
+
+
+class Attempts:
+    """Carries out what the plan says about our own claims. Called from worker threads, one a claim."""
+
+    def __init__(
+        self, config: NodeConfig, share: Share, runtime: Runtime, containers: Containers, clock: Clock
+    ) -> None:
+        self._config = config
+        self._share = share
+        self._runtime = runtime
+        self._containers = containers
+        self._clock = clock
+
+    def start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> None:
+        """Prepare the claim's directory, start its container, then follow it to its end."""
+        try:
+            container = self._start(project, run, claim, key)
+        except StartFailed as error:
+            log.warning("start_failed", project=project, run=run.number, reason=error.reason, message=str(error))
+            header = self._header(run, claim)
+            record = Failed(**header, reason=error.reason, message=str(error), ended_at=self._clock.now())
+            self._share.publish_run(project, run.created, record)
+            return
+        self.follow(project, run, claim, container)
+
+    def _start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container:
+        paths = self._share.prepare(project, run, claim)
+        image = run.created.image if self._runtime.name == "docker" else None
+        digest = self._runtime.resolve(image) if image else None
+        order = self._order(run, key, claim, paths)
+        if self._share.read_run(project, run.created).claim != claim:
+            raise Superseded(f"run {run.number} of {project} was taken over while it was prepared")
+        container = self._runtime.start(order, image_digest=digest)
+        started = container.started_at or self._clock.now()
+        self._share.add_event(project, run, claim, started, "started", node=self._config.name, image_digest=digest)
+        self._containers.put(container)
+        log.info("container_started", project=project, run=run.number, stage=run.stage, claim=claim.number)
+        return container
+
+    def follow(self, project: ProjectName, run: Run, claim: Claim, container: Container) -> None:
+        """Write the log until the container has ended; then its end can be recorded."""
+        path, relative = self._share.log_path(project, run, claim)
+        summary = self._runtime.follow_log(container, path)
+        ended = self._runtime.wait(container)
+        pointer = replace(summary.pointer, path=relative)
+        self._containers.summaries[container.key] = replace(summary, pointer=pointer)
+        self._containers.put(ended)
+
+    def finish(self, project: ProjectName, run: Run, claim: Claim, container: Container) -> bool:
+        """Publish what became of the container at the number after its claim."""
+        ending = judge(run, container)
+        header = self._header(run, claim)
+        if ending.verdict is Verdict.RELEASED:
+            released = Released(**header, reason=ending.reason, message=ending.message)
+            return self._share.publish_run(project, run.created, released)
+        summary = self._containers.summaries[container.key]
+        facts = Outcome(
+            **header,
+            exit_code=container.exit_code,
+            started_at=container.started_at,
+            ended_at=container.ended_at,
+            image_digest=container.image_digest,
+            results=summary.results,
+            log=summary.pointer,
+        )
+        fields = {name: getattr(facts, name) for name in Outcome.__dataclass_fields__}
+        record: Done | Failed = Done(**fields)
+        if ending.verdict is Verdict.FAILED:
+            record = Failed(**fields, reason=ending.reason, message=ending.message, final=ending.final)
+        log.info("run_ended", project=project, run=run.number, stage=run.stage, exit_code=container.exit_code)
+        return self._share.publish_run(project, run.created, record)
+
+    def _header(self, run: Run, claim: Claim) -> Header:
+        return Header(
+            number=type(claim.number)(claim.number + 1),
+            token=new_token(),
+            share=run.created.share,
+            node=self._config.name,
+            at=self._clock.now(),
+        )
+
+    def _order(self, run: Run, key: ClaimKey, claim: Claim, paths: Paths) -> Order:
+        created = run.created
+        command = created.command if self._runtime.name == "docker" else created.process_command
+        return Order(
+            key=key,
+            node=self._config.name,
+            image=created.image,
+            command=command,
+            environment={name: self._value(name, setting.value) for name, setting in created.environment.items()},
+            paths=paths,
+            inputs=created.inputs,
+            cpus=created.requires.cpus,
+            memory=created.requires.memory,
+            gpus=claim.gpus,
+            network=created.network,
+            shm_size=created.shm_size,
+            attempt=run.attempts,
+        )
+
+    def _value(self, name: str, value: str | Secret) -> str:
+        """A variable's value; secrets are read on the node, at start, and go nowhere else."""
+        if isinstance(value, str):
+            return value
+        directory = self._config.secrets_dir
+        if directory is None:
+            raise StartFailed("SecretMissing", f"{name} is a secret, but node.yaml of this node names no secrets_dir")
+        try:
+            return (directory / value.secret).read_text(encoding="utf-8").rstrip("\n")
+        except OSError as error:
+            raise StartFailed(
+                "SecretMissing", f"{name}: secret '{value.secret}' can't be read in {directory}: {error.strerror}"
+            ) from error

@@ -1,0 +1,62 @@
+"""What runs here, without asking the engine at every tick: the last listing, kept current by our own calls."""
+
+import threading
+
+from reconciler.agent.ports import Clock, LogSummary, Runtime
+from reconciler.core.containers import ClaimKey, Container
+from reconciler.errors import EngineUnavailable
+
+REFRESH = 10.0
+"""Seconds after which the engine is asked again although nothing seems to have happened."""
+
+
+class Containers:
+    """Thread-safe. The engine's listing is the truth; ``put`` and ``drop`` only bring it forward."""
+
+    def __init__(self, runtime: Runtime, clock: Clock) -> None:
+        self._runtime = runtime
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: dict[ClaimKey, Container] = {}
+        self._refreshed: float | None = None
+        self._changes = 0
+        self.engine_error = ""
+        self.summaries: dict[ClaimKey, LogSummary] = {}
+
+    def snapshot(self) -> tuple[Container, ...]:
+        """All containers of ours; asks the engine if the last answer is old or was none."""
+        if self._refreshed is None or self._clock.monotonic() - self._refreshed > REFRESH:
+            self.refresh()
+        with self._lock:
+            return tuple(sorted(self._known.values(), key=lambda container: container.key))
+
+    def refresh(self) -> None:
+        with self._lock:
+            before = self._changes
+        try:
+            listed = {container.key: container for container in self._runtime.list()}
+        except EngineUnavailable as error:
+            self.engine_error = str(error)
+            self._refreshed = None
+            return
+        with self._lock:
+            self.engine_error = ""
+            if before != self._changes:
+                return  # something changed while we listed: that answer may be older than what we know
+            self._known = listed
+            self._refreshed = self._clock.monotonic()
+
+    def put(self, container: Container) -> None:
+        with self._lock:
+            self._changes += 1
+            self._known[container.key] = container
+
+    def drop(self, key: ClaimKey) -> None:
+        with self._lock:
+            self._changes += 1
+            self._known.pop(key, None)
+            self.summaries.pop(key, None)
+
+    def forget_listing(self) -> None:
+        """Make the next snapshot ask the engine."""
+        self._refreshed = None

@@ -1,0 +1,102 @@
+"""Being alive, and noticing who is: our heartbeat, and everybody else's as we see it.
+
+One thread beats and listens, so that a stalled tick never looks like a dead node, and silence is counted only
+while our own writes succeed.
+"""
+
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+
+from reconciler.agent.ports import Clock, Heartbeat, NodeFiles, Share
+from reconciler.core.names import NodeName
+from reconciler.core.nodes import Node, Pulse, listen
+from reconciler.errors import BadInput, ShareUnavailable
+
+
+class Liveness:
+    """Thread-safe to read; ``beat`` is called by one thread."""
+
+    def __init__(self, share: Share, clock: Clock, name: NodeName, incarnation: str) -> None:
+        self._share = share
+        self._clock = clock
+        self._name = name
+        self._incarnation = incarnation
+        self._heartbeat: Heartbeat | None = None
+        self._pulses: dict[NodeName, Pulse] = {}
+        self._lock = threading.Lock()
+        self._nodes: tuple[Node, ...] = ()
+        self.error = ""
+        self.superseded = ""
+
+    def nodes(self) -> tuple[Node, ...]:
+        with self._lock:
+            return self._nodes
+
+    def beat(self, facts: dict[str, object], period: float) -> None:
+        """Beat once, then look at the others. Failures are remembered in ``error``, never raised."""
+        try:
+            if self._heartbeat is None:
+                self._heartbeat = self._share.heartbeat(self._name, self._incarnation)
+            self._heartbeat.beat(facts)
+            self._listen(self._share.read_nodes(), period)
+            self.error = ""
+        except (ShareUnavailable, OSError) as error:
+            self.error = str(error)
+
+    def close(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+            self._heartbeat = None
+
+    def _listen(self, found: Mapping[NodeName, NodeFiles], period: float) -> None:
+        """Only reached after our own write succeeded; a failure before counts as a gap, see ``nodes.listen``."""
+        healthy = not self.error
+        now = self._clock.monotonic()
+        for name, files in found.items():
+            self._pulses[name] = listen(
+                self._pulses.get(name),
+                incarnation=files.records[-1].incarnation,
+                content=files.heartbeat or b"",
+                now=now,
+                healthy=healthy,
+                period=period,
+            )
+        nodes = tuple(
+            Node(
+                name=name,
+                record=files.records[-1],
+                silent_for=0.0 if name == self._name else self._pulses[name].silent_for,
+            )
+            for name, files in sorted(found.items())
+        )
+        with self._lock:
+            self._nodes = nodes
+        mine = found.get(self._name)
+        if mine is not None and mine.records[-1].incarnation != self._incarnation:
+            newer = mine.records[-1]
+            self.superseded = (
+                f"another reconciler started as '{self._name}' (pid {newer.pid}, boot {newer.boot[:8]}); "
+                "a node's name belongs to one machine: give this one another name in node.yaml"
+            )
+
+
+def refuse_a_clone(share: Share, clock: Clock, name: NodeName, *, boot: str, home: str, period: timedelta) -> None:
+    """BadInput if a reconciler of this name is alive elsewhere. Watches its heartbeat for three periods.
+
+    Not needed if the last start was by this very installation under this very boot: we hold its local lock.
+    """
+    files = share.read_nodes().get(name)
+    if files is None or (files.records[-1].boot == boot and files.records[-1].home == home):
+        return
+    before = files.heartbeat
+    end = clock.monotonic() + 3 * period.total_seconds()
+    pause = threading.Event()
+    while clock.monotonic() < end:
+        pause.wait(min(1.0, period.total_seconds()))
+        now = share.read_nodes().get(name)
+        if now is not None and (now.heartbeat != before or now.records[-1].number != files.records[-1].number):
+            raise BadInput(
+                f"a node named '{name}' is alive already (its heartbeat on the share moves); "
+                "write another name in this machine's node.yaml"
+            )

@@ -1,0 +1,265 @@
+"""``Agent``: one node's reconciler, put together. ``tick`` is observe, plan, apply; the loop calls it."""
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import structlog
+
+from reconciler import __version__
+from reconciler.agent.apply import Applier
+from reconciler.agent.attempt import Attempts
+from reconciler.agent.containers import Containers
+from reconciler.agent.liveness import Liveness, refuse_a_clone
+from reconciler.agent.observe import Ancestry, Identity, Memory, look_at_myself
+from reconciler.agent.ports import Clock, Fetched, Host, Observed, Runtime, Share, Source
+from reconciler.agent.publisher import Publisher
+from reconciler.agent.tokens import new_token
+from reconciler.agent.workers import Workers
+from reconciler.config import NodeConfig
+from reconciler.core.conditions import condition
+from reconciler.core.desired import Desired, Site
+from reconciler.core.draft import Plan
+from reconciler.core.ledger import Ledger, Released
+from reconciler.core.names import RecordNumber
+from reconciler.core.nodes import Capacity, NodeRecord
+from reconciler.core.placement import claims_of
+from reconciler.core.plan import plan
+from reconciler.core.report import report
+from reconciler.core.status import Condition, Status
+from reconciler.errors import BadInput, Transient
+
+log = structlog.get_logger()
+
+
+class Agent:
+    """Ports in, behaviour out. Methods block; the loop calls each kind from one thread at a time."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        share: Share,
+        source: Source,
+        observed: Observed,
+        runtime: Runtime,
+        host: Host,
+        clock: Clock,
+        home: str,
+        wake: Callable[[], None],
+    ) -> None:
+        self.config = config
+        self.identity = Identity(
+            name=config.name,
+            boot=host.boot(),
+            incarnation=secrets.token_hex(8),
+            home=home,
+            runtime=runtime.name,
+        )
+        self._share = share
+        self._source = source
+        self._host = host
+        self._runtime = runtime
+        self._clock = clock
+        self._fetched = Fetched(desired=None)
+        self._fetch_wanted = threading.Event()
+        self._ancestry = Ancestry(source)
+        self._memory = Memory()
+        self._workers = Workers(on_end=wake)
+        self._containers = Containers(runtime, clock)
+        self._attempts = Attempts(config, share, runtime, self._containers, clock)
+        self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock)
+        self._liveness = Liveness(share, clock, config.name, self.identity.incarnation)
+        self._publisher = Publisher(share, observed, clock, self.status)
+        self._ledger: Ledger | None = None
+        self._share_error = ""
+        self.last_plan = Plan()
+        self.last_tick: float | None = None
+
+    # --- start and end ---
+
+    def join(self) -> None:
+        """Say on the share that this node is here, after making sure that no other machine has its name."""
+        site = self.site()
+        self._share.identity()
+        refuse_a_clone(
+            self._share,
+            self._clock,
+            self.config.name,
+            boot=self.identity.boot,
+            home=self.identity.home,
+            period=site.heartbeat,
+        )
+        versions = {"winslow": __version__, **self._runtime_versions()}
+        earlier = self._share.read_nodes().get(self.config.name)
+        record = NodeRecord(
+            number=RecordNumber(len(earlier.records) + 1 if earlier else 1),
+            token=new_token(),
+            share=self._share.identity(),
+            node=self.config.name,
+            at=self._clock.now(),
+            incarnation=self.identity.incarnation,
+            boot=self.identity.boot,
+            home=self.identity.home,
+            runtime=self.identity.runtime,
+            capacity=self._capacity(),
+            labels=self.config.labels,
+            versions=versions,
+            pid=os.getpid(),
+        )
+        if not self._share.publish_node(record):
+            raise BadInput(f"another reconciler started as '{self.config.name}' at this moment; start only one")
+        self.beat()
+        log.info("node_joined", node=self.config.name, runtime=self.identity.runtime, share=record.share)
+
+    def leave(self) -> None:
+        """Stop taking part. What runs goes on; the next start adopts it."""
+        self._publisher.close()
+        self._liveness.close()
+
+    def hand_over(self) -> None:
+        """Stop our containers and release their claims, so that any node may start those stages again."""
+        containers = {container.key: container for container in self._runtime.list()}
+        ledger = self._share.read()
+        for name, history in ledger.projects.items():
+            for run in history.runs:
+                if run.claim is None or run.claim.node != self.config.name:
+                    continue
+                record = Released(
+                    number=run.next_number,
+                    token=new_token(),
+                    share=ledger.share,
+                    node=self.config.name,
+                    at=self._clock.now(),
+                    reason="Drained",
+                    message=f"{self.config.name} stopped and handed its work over",
+                    counts=False,
+                )
+                self._share.publish_run(name, run.created, record)
+                for container in containers.values():
+                    if (container.key.project, container.key.run) == (name, run.number):
+                        self._runtime.stop(container)
+                        self._runtime.remove(container)
+
+    def _runtime_versions(self) -> Mapping[str, str]:
+        try:
+            return self._runtime.check()
+        except Transient as error:
+            log.warning("engine_unavailable", error=str(error))
+            return {}
+
+    def _capacity(self) -> Capacity:
+        reserve = self.config.reserve
+        return Capacity(
+            cpus=max(self._host.cpus() - reserve.cpus, 0.0),
+            memory=max(self._host.memory() - reserve.memory, 0),
+            gpus=tuple(self._host.gpus()),
+        )
+
+    # --- the parts of the loop, each called from its own thread ---
+
+    def fetch(self) -> bool:
+        """Look at the remote; True if there is a new desired commit."""
+        before = self._fetched.desired
+        found = self._source.fetch()
+        if found.error and found.error != self._fetched.error:
+            log.warning("source_fault", reason=found.reason, error=found.error)
+        self._fetched = found
+        return found.desired is not None and (before is None or found.desired.commit != before.commit)
+
+    def beat(self) -> None:
+        """Our heartbeat, and a look at everybody else's."""
+        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid()}
+        self._liveness.beat(facts, self.site().heartbeat.total_seconds())
+
+    def tick(self) -> bool:
+        """Observe, plan, apply once; True if another tick should follow at once."""
+        desired = self._fetched.desired
+        if desired is None:
+            return False
+        try:
+            ledger = self._share.read()
+            self._share_error = ""
+        except Transient as error:
+            if str(error) != self._share_error:
+                log.warning("share_unavailable", error=str(error))
+            self._share_error = str(error)
+            return False
+        self._ledger = ledger
+        me = look_at_myself(
+            self.identity,
+            self._clock,
+            self._containers,
+            jobs=self._workers.busy(),
+            contained=self._ancestry.of(desired, ledger),
+            memory=self._memory,
+            may_claim=not self._liveness.error,
+        )
+        todo = plan(desired, ledger, self._liveness.nodes(), me)
+        self._memory.keep(todo.situations, me.monotonic)
+        self.last_plan = todo
+        changed = [self._applier.apply(action) for action in todo.actions]
+        self.last_tick = self._clock.monotonic()
+        return any(changed)
+
+    def publish(self) -> bool:
+        return self._publisher.publish()
+
+    # --- what others ask ---
+
+    @property
+    def is_behind(self) -> bool:
+        """Does the ledger name a commit that our clone lacks?"""
+        return self._ancestry.is_behind
+
+    @property
+    def superseded(self) -> str:
+        return self._liveness.superseded
+
+    def _site(self) -> Site:
+        return self._fetched.desired.site if self._fetched.desired else Site()
+
+    def desired(self) -> Desired | None:
+        return self._fetched.desired
+
+    def claims(self) -> list[dict[str, object]]:
+        """This node's open claims, for its health page."""
+        if self._ledger is None:
+            return []
+        return [
+            {"run": run.number, "stage": run.stage, "number": run.claim.number, "token": run.claim.token}
+            for run in claims_of(self._ledger, self.config.name)
+            if run.claim is not None
+        ]
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """What keeps this node from working as it should."""
+        found = []
+        if self._fetched.error:
+            found.append(condition(self._fetched.reason or "SourceUnreachable", self._fetched.error))
+        if share_error := self._share_error or self._liveness.error:
+            found.append(condition("ShareUnavailable", share_error))
+        if self._containers.engine_error:
+            found.append(condition("EngineUnavailable", self._containers.engine_error))
+        if self._publisher.error:
+            found.append(condition("PublishFailing", self._publisher.error))
+        return tuple(found)
+
+    def status(self) -> Status | None:
+        """What the publisher folds: read from the ledger now, with what keeps projects from starting here."""
+        desired = self._fetched.desired
+        if desired is None:
+            return None
+        conditions = tuple(c for c in self.conditions() if c.type == "SourceRewritten")
+        found = report(
+            desired, self._share.read(), self._liveness.nodes(), branch=self.config.branch, conditions=conditions
+        )
+        projects = tuple(
+            replace(project, conditions=(*project.conditions, condition("StartFaulty", fault)))
+            if (fault := self._applier.faults.get(project.project))
+            else project
+            for project in found.projects
+        )
+        return replace(found, projects=projects)

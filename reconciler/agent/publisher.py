@@ -1,0 +1,79 @@
+"""Folding the ledger into the branch ``observed``: one publisher at a time, one commit a change.
+
+Order matters: the branch's head is read first, the ledger after it, and the push expects that head. So whatever
+is pushed was read later than what it replaces, and a rejected push is simply made again from the ledger.
+"""
+
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from reconciler.agent.ports import Clock, Lock, Observed, Share
+from reconciler.codec.observed import fold, headline
+from reconciler.core.status import Status
+from reconciler.errors import WinslowError
+
+log = structlog.get_logger()
+
+GIVE_UP = 60.0
+"""Seconds of failed pushes after which another node gets its turn."""
+
+
+class Publisher:
+    def __init__(self, share: Share, observed: Observed, clock: Clock, look: Callable[[], Status | None]) -> None:
+        """``look`` reads the ledger now and reports; None while there is nothing to say yet."""
+        self._share = share
+        self._observed = observed
+        self._clock = clock
+        self._look = look
+        self._lock: Lock | None = None
+        self._published: Mapping[str, str] | None = None
+        self._failing_since: float | None = None
+        self.error = ""
+
+    def publish(self) -> bool:
+        """Publish if this node is (or can become) the publisher and something changed; True if it committed."""
+        if self._lock is None:
+            self._lock = self._share.try_lock("publisher")
+            self._published = None
+        if self._lock is None:
+            return False
+        try:
+            committed = self._publish()
+        except WinslowError as error:
+            self._failed(str(error))
+            return False
+        self._failing_since, self.error = None, ""
+        return committed
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _publish(self) -> bool:
+        before = self._published if self._published is not None else self._observed.read()
+        status = self._look()
+        if status is None:
+            return False
+        files = fold(status)
+        if files == before:
+            self._published = files
+            return False
+        self._published = None  # unknown until the push has answered
+        commit = self._observed.publish(files, headline(before, files))
+        self._published = files
+        if commit is not None:
+            log.info("observed_published", commit=commit)
+        return commit is not None
+
+    def _failed(self, error: str) -> None:
+        now = self._clock.monotonic()
+        self._published = None
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if error != self.error:
+            log.warning("publish_failed", error=error)
+        self.error = error
+        if now - self._failing_since > GIVE_UP:
+            self.close()
+            self._failing_since = None

@@ -1,0 +1,58 @@
+"""Daemon threads, one a key: for calls that may block for days or for ever.
+
+Not an executor: those are joined when the interpreter ends, and a thread that hangs in an NFS call must never
+keep a node from stopping.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from reconciler.core.containers import ClaimKey
+from reconciler.errors import WinslowError
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker does (start, follow, stop, remove, output) and for what."""
+
+    kind: str
+    key: ClaimKey | str
+
+
+class Workers:
+    """Runs at most one function a job at a time; calls ``on_end`` after each, whatever became of it."""
+
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        self._on_end = on_end
+        self._lock = threading.Lock()
+        self._busy: set[Job] = set()
+
+    def start(self, job: Job, work: Callable[[], None]) -> bool:
+        """Start ``work`` unless the same job is busy; False if it is."""
+        with self._lock:
+            if job in self._busy:
+                return False
+            self._busy.add(job)
+        threading.Thread(target=self._run, args=(job, work), name=job.kind, daemon=True).start()
+        return True
+
+    def busy(self) -> frozenset[Job]:
+        with self._lock:
+            return frozenset(self._busy)
+
+    def _run(self, job: Job, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except WinslowError as error:
+            log.warning("worker_failed", job=job.kind, error=str(error))
+        except Exception:
+            log.exception("worker_crashed", job=job.kind)
+        finally:
+            with self._lock:
+                self._busy.discard(job)
+            self._on_end()

@@ -1,0 +1,96 @@
+"""The branch ``observed``: the status as files that people read, and back again.
+
+Files change on transitions only: nothing that ages or grows (progress, silence) is written.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from reconciler.codec.emit import dump_yaml
+from reconciler.codec.overview import overview
+from reconciler.codec.status import dump_status, load_status
+from reconciler.core.names import run_directory
+from reconciler.core.status import Status
+
+VOLATILE_RUN = {"progress"}
+VOLATILE_NODE = {"live", "silent_for"}
+
+
+def fold(status: Status) -> dict[str, str]:
+    """Path -> text of every file of the branch."""
+    data = dump_status(status)
+    files = {"README.md": overview(status)}
+    files["status.yaml"] = dump_yaml({name: data[name] for name in ("version", "commit", "conditions")})
+    for project in data["projects"]:
+        folder = f"projects/{project['project']}"
+        runs = project.pop("runs")
+        files[f"{folder}/status.yaml"] = dump_yaml(project)
+        for run in runs:
+            name = run_directory(run["run"], run["stage"])
+            files[f"{folder}/runs/{name}.yaml"] = dump_yaml(_without(run, VOLATILE_RUN))
+    for node in data["nodes"]:
+        files[f"nodes/{node['node']}.yaml"] = dump_yaml(_without(node, VOLATILE_NODE))
+    return files
+
+
+def unfold(files: Mapping[str, str]) -> Status:
+    """The status that ``fold`` wrote; what it left out is unknown (None)."""
+    loaded = {path: yaml.safe_load(text) for path, text in sorted(files.items()) if path.endswith(".yaml")}
+    projects = []
+    for path, project in loaded.items():
+        if path.startswith("projects/") and path.endswith("/status.yaml"):
+            folder = path.removesuffix("status.yaml")
+            runs = [{**run, "progress": None} for p, run in loaded.items() if p.startswith(f"{folder}runs/")]
+            projects.append({**project, "runs": runs})
+    nodes = [{**node, "live": None, "silent_for": None} for path, node in loaded.items() if path.startswith("nodes/")]
+    return load_status({**loaded["status.yaml"], "projects": projects, "nodes": nodes})
+
+
+def headline(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The commit message: what happened, one line a change; the subject is the first, or their number."""
+    changed = [path for path in sorted({*before, *after}) if before.get(path) != after.get(path)]
+    lines = [line for path in changed if (line := _happened(path, before.get(path), after.get(path)))]
+    if not lines:
+        return "Update\n"
+    if len(lines) == 1:
+        return lines[0] + "\n"
+    subject = "; ".join(lines)
+    if len(subject) > 72:
+        subject = f"{len(lines)} changes: {lines[0]}"
+    return subject + "\n\n" + "\n".join(lines) + "\n"
+
+
+def _happened(path: str, before: str | None, after: str | None) -> str | None:
+    parts = path.split("/")
+    was: dict[str, Any] = yaml.safe_load(before) if before and path.endswith(".yaml") else {}
+    now: dict[str, Any] = yaml.safe_load(after) if after and path.endswith(".yaml") else {}
+    match parts:
+        case ["projects", project, "runs", _] if now:
+            if was.get("phase") == now["phase"] and was.get("attempts") == now["attempts"]:
+                return None
+            again = f", attempt {now['attempts']}" if now["attempts"] > 1 else ""
+            return f"{project}: run {now['run']} {now['stage']} {now['phase']} on {now['node']}{again}"
+        case ["projects", project, "status.yaml"]:
+            return _project_happened(project, was, now)
+        case ["nodes", node]:
+            name = node.removesuffix(".yaml")
+            return f"{name}: joined" if not was else f"{name}: left" if not now else f"{name}: changed"
+        case ["status.yaml"] if now and was.get("conditions", []) != now["conditions"]:
+            return "site: conditions changed" if now["conditions"] else "site: all files are well"
+        case _:
+            return None
+
+
+def _project_happened(project: str, was: dict[str, Any], now: dict[str, Any]) -> str | None:
+    if not now:
+        return f"{project}: gone"
+    if was.get("phase") == now["phase"] and (was.get("waiting_for") or {}) == (now["waiting_for"] or {}):
+        return None
+    reason = (now["waiting_for"] or {}).get("reason")
+    return f"{project}: {now['phase']}" + (f" ({reason})" if reason else "")
+
+
+def _without(data: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name not in names}

@@ -1,0 +1,52 @@
+"""README.md of the branch ``observed``: what a person sees who opens it in the forge, on a phone."""
+
+from reconciler.core.status import ProjectPhase, ProjectStatus, Status
+
+ORDER = [
+    ProjectPhase.INVALID,
+    ProjectPhase.FAILED,
+    ProjectPhase.AWAITING_INPUT,
+    ProjectPhase.RUNNING,
+    ProjectPhase.QUEUED,
+    ProjectPhase.PAUSED,
+    ProjectPhase.DELETING,
+    ProjectPhase.SUCCEEDED,
+]
+
+
+def overview(status: Status) -> str:
+    """A table of all projects, those that wait for a person first, with the line to paste and where."""
+    lines = ["# What Winslow sees", ""]
+    for condition in status.conditions:
+        lines.append(f"> **{condition.type}** {_cell(condition.message)}")
+    if status.conditions:
+        lines.append("")
+    lines += ["| project | phase | last run | waits for | to go on |", "| --- | --- | --- | --- | --- |"]
+    lines += [_row(project) for project in sorted(status.projects, key=_urgency)]
+    lines += ["", "## Nodes", "", "| node | runtime | cpus | memory | GPUs |", "| --- | --- | --- | --- | --- |"]
+    for node in status.nodes:
+        drained = " (drained)" if node.drained else ""
+        gib = node.memory / 2**30
+        lines.append(f"| {node.node}{drained} | {node.runtime} | {node.cpus:g} | {gib:.1f} GiB | {len(node.gpus)} |")
+    lines += ["", f"Desired state: commit `{(status.commit or '')[:12]}`. Written by Winslow; edits here are lost.", ""]
+    return "\n".join(lines)
+
+
+def _urgency(project: ProjectStatus) -> tuple[int, str]:
+    return ORDER.index(project.phase), project.project
+
+
+def _row(project: ProjectStatus) -> str:
+    wait = project.waiting_for
+    link = f"[{project.project}](projects/{project.project}/status.yaml)"
+    last = project.runs[-1] if project.runs else None
+    run = f"{last.run} {last.stage} {last.phase}" if last else "none"
+    edit = f"`{_cell(wait.edit)}`" if wait and wait.edit else ""
+    if wait and wait.url and wait.edit:
+        edit += f" [edit]({wait.url})"
+    return f"| {link} | {project.phase} | {run} | {_cell(wait.message) if wait else ''} | {edit} |"
+
+
+def _cell(text: str) -> str:
+    """Text that can't break out of a table's cell, whatever somebody wrote."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

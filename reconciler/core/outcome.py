@@ -1,0 +1,63 @@
+"""What an ended container means: success, a failure of the program, or an attempt that was lost."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from reconciler.core.containers import Container
+from reconciler.core.ledger import Run
+
+KILLED = 128 + 9
+
+
+class Verdict(Enum):
+    DONE = auto()
+    FAILED = auto()
+    RELEASED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    verdict: Verdict
+    reason: str = ""
+    message: str = ""
+    final: bool = True
+
+
+def judge(run: Run, container: Container) -> Ending:
+    """Decide what to record of an ended container. A failing program is final unless its exit code is listed."""
+    if container.exit_code is None:
+        message = container.error or "it ended without leaving an exit code"
+        return Ending(verdict=Verdict.RELEASED, reason="Lost", message=message)
+    if container.exit_code == 0:
+        return Ending(verdict=Verdict.DONE)
+    if _timed_out(run, container):
+        return Ending(
+            verdict=Verdict.FAILED,
+            reason="TimedOut",
+            message=f"ran into its timeout of {run.created.timeout:.0f} s; raise it in the pipeline if it needs more",
+        )
+    if container.oom_killed:
+        return Ending(
+            verdict=Verdict.FAILED,
+            reason="OutOfMemory",
+            message="was killed because it used more memory than requires.memory allows; raise it in the pipeline",
+        )
+    listed = container.exit_code in run.created.retries_exit_codes
+    final = not (listed and run.attempts_used <= run.created.retries_limit)
+    return Ending(verdict=Verdict.FAILED, reason="ExitCode", message=_words(container), final=final)
+
+
+def _timed_out(run: Run, container: Container) -> bool:
+    if run.created.timeout is None or container.started_at is None or container.ended_at is None:
+        return False
+    return (container.ended_at - container.started_at).total_seconds() >= run.created.timeout
+
+
+def _words(container: Container) -> str:
+    code = container.exit_code
+    extra = f" ({container.error})" if container.error else ""
+    if code == KILLED:
+        return "was killed from outside (signal 9, exit code 137)" + extra
+    if code is not None and code > 128:
+        return f"ended by signal {code - 128} (exit code {code})" + extra
+    return f"exited with code {code}{extra}; its log says why"
