@@ -1,0 +1,73 @@
+"""The overview's order: first what needs a person, then what runs, then what waits by itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconciler.core.ledger import RunPhase
+from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, RunStatus, Status
+
+GOING = (RunPhase.STARTING, RunPhase.RUNNING)
+NEEDS_PERSON = (ProjectPhase.AWAITING_INPUT, ProjectPhase.FAILED, ProjectPhase.INVALID)
+WAITS = (ProjectPhase.QUEUED, ProjectPhase.PAUSED, ProjectPhase.DELETING)
+
+
+def going_run(project: ProjectStatus) -> RunStatus | None:
+    return next((run for run in reversed(project.runs) if run.phase in GOING), None)
+
+
+def newest_run(project: ProjectStatus) -> RunStatus | None:
+    return max(project.runs, key=lambda run: run.run, default=None)
+
+
+def find_run(project: ProjectStatus, number: int) -> RunStatus | None:
+    return next((run for run in project.runs if run.run == number), None)
+
+
+def troubles(conditions: Sequence[Condition]) -> list[Condition]:
+    """Conditions that somebody should read: everything but those known not to hold."""
+    return [condition for condition in conditions if condition.status != "False"]
+
+
+def matches(project: ProjectStatus, query: str) -> bool:
+    """Does every word of the query occur in what ``searchable`` says? The script does the same."""
+    text = searchable(project)
+    return all(word in text for word in query.lower().split())
+
+
+def searchable(project: ProjectStatus) -> str:
+    words = (project.project, project.name, project.pipeline, *project.tags, project.phase)
+    return " ".join(words).lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """Every project stands in ``projects`` and, unless it is done, in exactly one of the other three."""
+
+    needs_you: Sequence[ProjectStatus]
+    running: Sequence[ProjectStatus]
+    waiting: Sequence[ProjectStatus]
+    projects: Sequence[ProjectStatus]
+    asking: int
+    failed: int
+    done: int
+    live: int
+    silent: int
+
+    @classmethod
+    def of(cls, status: Status) -> "Overview":
+        projects = sorted(status.projects, key=lambda project: project.name.lower())
+
+        def having(*phases: ProjectPhase) -> list[ProjectStatus]:
+            return [project for phase in phases for project in projects if project.phase is phase]
+
+        return cls(
+            needs_you=having(*NEEDS_PERSON),
+            running=having(ProjectPhase.RUNNING),
+            waiting=having(*WAITS),
+            projects=projects,
+            asking=len(having(ProjectPhase.AWAITING_INPUT, ProjectPhase.INVALID)),
+            failed=len(having(ProjectPhase.FAILED)),
+            done=len(having(ProjectPhase.SUCCEEDED)),
+            live=sum(node.live is True for node in status.nodes),
+            silent=sum(node.live is False for node in status.nodes),
+        )
