@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.adapters.git import GitSource, GitTree, StateRepository
 from reconciler.core.desired import Desired
+from reconciler.core.names import Commit
 from reconciler.errors import BadInput
 from tests.git.conftest import Forge
 
@@ -30,7 +31,7 @@ def test_the_head_of_main_and_its_files_are_fetched(forge: Forge, clone_of: Clon
     head = repository.fetch_head()
 
     assert (head.commit, head.reachable, head.reason, head.error) == (commit, True, "", "")
-    with repository.tree(commit) as tree:
+    with repository.tree(Commit(commit)) as tree:
         files = tree.files()
         assert {path: tree.read(blob) for path, blob in files.items()} == {
             "winslow.yaml": b"version: 1\n",
@@ -194,14 +195,14 @@ def test_descent_is_known_for_commits_we_have(forge: Forge, clone_of: Clone) -> 
     second = forge.save("winslow.yaml", "version: 1\n# more\n")
     repository = clone_of(forge.url)
     repository.fetch_head()
-    assert repository.descends(second, first) is True  # type: ignore[arg-type]
-    assert repository.descends(first, first) is True  # type: ignore[arg-type]
-    assert repository.descends(first, second) is False  # type: ignore[arg-type]
+    assert repository.descends(Commit(second), Commit(first)) is True
+    assert repository.descends(Commit(first), Commit(first)) is True
+    assert repository.descends(Commit(first), Commit(second)) is False
     unseen = forge.commit("not pushed yet")
-    assert repository.descends(unseen, first) is None  # type: ignore[arg-type]
+    assert repository.descends(Commit(unseen), Commit(first)) is None
     forge.push()
     repository.fetch_head()
-    assert repository.descends(unseen, first) is True  # type: ignore[arg-type]
+    assert repository.descends(Commit(unseen), Commit(first)) is True
 
 
 @pytest.mark.parametrize("damage", ["HEAD", "objects", "config"])

@@ -85,7 +85,7 @@ def test_a_hook_that_refuses_is_quoted(forge: Forge, clone_of: Clone) -> None:
     hook.write_text("#!/bin/sh\necho 'observed is frozen until Monday' >&2\nexit 1\n")
     hook.chmod(0o755)
     observed = publisher(clone_of(forge.url))
-    with pytest.raises(Transient, match="pre-receive hook declined.*observed is frozen until Monday") as refusal:
+    with pytest.raises(Transient, match=r"pre-receive hook declined.*observed is frozen until Monday") as refusal:
         observed.publish({"a": "1\n"}, "no")
     assert "\n" not in str(refusal.value)
     assert observed.head() is None
@@ -128,16 +128,35 @@ def test_a_deleted_branch_is_made_again(forge: Forge, clone_of: Clone) -> None:
     assert observed.publish({"a": "1\n"}, "second") == forge.head("observed")
 
 
-def test_a_damaged_clone_does_not_stop_publishing(forge: Forge, clone_of: Clone) -> None:
+@pytest.mark.parametrize("has_read", [True, False])
+def test_a_damaged_clone_does_not_stop_publishing(forge: Forge, clone_of: Clone, has_read: bool) -> None:
     forge.save("winslow.yaml", "version: 1\n")
     publisher(clone_of(forge.url)).publish({"a": "1\n"}, "first")
     repository = clone_of(forge.url)
     observed = publisher(repository)
-    for object_file in (path for path in (repository.clone / "objects").rglob("*") if path.is_file()):
-        object_file.chmod(0o600)
-        object_file.write_bytes(b"")
+    if has_read:
+        observed.read()
+    damage(repository.clone)
     assert observed.publish({"a": "2\n"}, "second") == forge.head("observed")
     assert content(forge) == {"a": "2"}
+
+
+def test_news_found_while_mending_are_not_overwritten(forge: Forge, clone_of: Clone) -> None:
+    forge.save("winslow.yaml", "version: 1\n")
+    late_clone = clone_of(forge.url, "two")
+    late = publisher(late_clone, "node-2")
+    late.publish({"a": "1\n"}, "first")
+    news = publisher(clone_of(forge.url, "one")).publish({"a": "2\n"}, "news")
+    damage(late_clone.clone)
+    with pytest.raises(Transient, match="moved while we published"):
+        late.publish({"a": "1\n", "b": "old\n"}, "folded without the news")
+    assert forge.head("observed") == news
+
+
+def damage(clone: Path) -> None:
+    for object_file in (path for path in (clone / "objects").rglob("*") if path.is_file()):
+        object_file.chmod(0o600)
+        object_file.write_bytes(b"")
 
 
 def test_many_cycles_leave_no_process_and_no_descriptor(forge: Forge, clone_of: Clone) -> None:

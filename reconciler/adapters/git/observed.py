@@ -45,15 +45,24 @@ class ObservedBranch:
         Transient when the remote moved meanwhile or refuses, SourceUnavailable when it can't be reached.
         """
         with self._repository.alone():
-            before = self.read()
-            if before == files:
-                return None
-            head = self._repository.observed_head()
-            commit = self._commit(head, before, files, message)
-            self._push(head, commit)
-            self._repository.remember_observed(commit)
-            self._known = (commit, dict(files))
-            return commit
+            expected = self.head()
+            return self._repository.mending(lambda: self._publish(expected, files, message))
+
+    def _publish(self, expected: Commit | None, files: Mapping[str, str], message: str) -> Commit | None:
+        before = self._read()
+        if self.head() != expected:  # our clone was made again meanwhile, and ``files`` were folded without its news
+            raise Transient(self._moved())
+        if before == files:
+            return None
+        commit = self._commit(expected, before, files, message)
+        self._push(expected, commit)
+        self._repository.remember_observed(commit)
+        self._known = (commit, dict(files))
+        return commit
+
+    def _moved(self) -> str:
+        branch = self._repository.observed_branch
+        return f"the branch {branch} moved while we published; the next tick folds again from its new head"
 
     def _commit(self, head: Commit | None, before: Mapping[str, str], files: Mapping[str, str], message: str) -> Commit:
         text = message.encode()
@@ -82,12 +91,14 @@ class ObservedBranch:
         if result.code == 0:
             return
         refusal = next((line.split("\t")[-1] for line in result.text.splitlines() if line.startswith("!\t")), None)
-        name = self._repository.observed_branch
         if refusal is None:
+            self._repository.check_objects()
             raise SourceUnavailable(explain(result.err))
         if refusal.startswith("[rejected]") or "lock ref" in refusal or "failed to update ref" in refusal:
-            raise Transient(f"the branch {name} moved while we published; the next tick folds again from its new head")
-        raise Transient(f"the remote refuses to take {name}: {refusal}; {explain(result.err)}")
+            raise Transient(self._moved())
+        raise Transient(
+            f"the remote refuses to take {self._repository.observed_branch}: {refusal}; {explain(result.err)}"
+        )
 
 
 def quoted(path: str) -> str:

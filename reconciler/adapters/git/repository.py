@@ -112,7 +112,7 @@ class StateRepository:
             timeout=self.git.timeout * (10 if is_first else 1),
         )
         if result.code != 0:
-            self._check_objects()
+            self.check_objects()
             raise SourceUnavailable(explain(result.err))
         self.git.local("gc", "--auto", "--quiet")
 
@@ -229,8 +229,8 @@ class StateRepository:
     def _check_clone(self) -> None:
         self.git.local("for-each-ref", "--count=1", "refs/winslow")
 
-    def _check_objects(self) -> None:
-        """A fetch failed: is it we? Raises Broken if so."""
+    def check_objects(self) -> None:
+        """A fetch or push failed: is it our clone? Raises Broken if so."""
         self.git.local("fsck", "--no-dangling", "--no-progress")
 
     def _move_aside(self) -> None:
