@@ -46,7 +46,10 @@ def smooth(path: Path) -> Path:
     if len(path.seconds) < 3:
         return path
     sigma = SMOOTHING / float(np.median(np.diff(path.seconds)))
-    return replace(path, feet=gaussian_filter1d(path.feet, sigma, axis=0, mode="nearest"))
+    margin = int(4 * sigma) + 1
+    # Continued beyond both ends by odd reflection: any other rule would slow people down there.
+    continued = np.pad(path.feet, ((margin, margin), (0, 0)), mode="reflect", reflect_type="odd")
+    return replace(path, feet=gaussian_filter1d(continued, sigma, axis=0)[margin:-margin])
 
 
 def speeds(path: Path, to_metres: Callable[[Array], Array]) -> Array:
