@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def asset(name: str) -> Path:
-    """``schemas``, ``state-repo-template`` or ``examples/traffic-flow``: of the installed package, or of the checkout."""
+    """``schemas``, ``state-repo-template`` or ``examples/traffic-flow``: installed, or of a checkout."""
     for place in (_PACKAGE / "_assets" / name, _PACKAGE.parent / name):
         if place.is_dir():
             return place

@@ -42,3 +42,7 @@ class StartFailed(WinslowError):
 
 class Superseded(WinslowError):
     """Somebody else's record stands where ours should: stop, and keep the hands off."""
+
+
+class RecordUnreadable(WinslowError):
+    """A record or status that Winslow should have written is torn, foreign, or from a newer version."""

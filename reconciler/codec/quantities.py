@@ -5,7 +5,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_BYTES = {"B": 1} | {f"{letter}{i}B": (1024 if i else 1000) ** n for n, letter in enumerate("KMGT", 1) for i in ("i", "")}
+_BYTES = {"B": 1} | {
+    f"{letter}{i}B": (1024 if i else 1000) ** n for n, letter in enumerate("KMGT", 1) for i in ("i", "")
+}
 _PART = re.compile(r"([0-9.]+)([dhms])")
 _SIZE = re.compile(r"([0-9.]+) ?([A-Za-z]+)")
 

@@ -101,7 +101,7 @@ def compose(data: bytes, file: str, parser: type[Any] = PARSER) -> Document:
 
 def _decode(data: bytes, composer: "_Composer") -> str:
     if len(data) > MAX_BYTES:
-        composer.stop(1, 1, f"the file is {len(data):,} bytes long; at most {MAX_BYTES:,} are read")
+        composer.stop(1, 1, f"the file is longer than {MAX_BYTES:,} bytes; nothing here needs that: split it")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -146,7 +146,7 @@ class _Composer:
         self.report(line, column, message)
         raise NotYaml(self.problems)
 
-    def take(self, event: yaml.Event) -> None:
+    def take(self, event: Any) -> None:
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         match event:
             case yaml.DocumentStartEvent():
@@ -155,7 +155,8 @@ class _Composer:
                     self.stop(line, column, "a second document begins here; a file holds one: remove the '---' line")
             case yaml.ScalarEvent():
                 self._count(1, line, column)
-                self._add(self._scalar(event, line, column), event.anchor, event)
+                node = self._scalar(event, line, column)
+                self._add(node, event.anchor, _key_fault(node, plain=not event.style))
             case yaml.AliasEvent():
                 self._alias(event, line, column)
             case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
@@ -168,7 +169,7 @@ class _Composer:
         if self._nodes > MAX_NODES:
             self.stop(line, column, f"the file has more than {MAX_NODES:,} values (aliases expanded); split it")
 
-    def _scalar(self, event: yaml.ScalarEvent, line: int, column: int) -> Node:
+    def _scalar(self, event: Any, line: int, column: int) -> Node:
         text, tag = event.value, event.tag
         plain = not event.style
         if _NEVER_IN_TEXT.search(text):
@@ -198,17 +199,18 @@ class _Composer:
 
     def _end(self) -> None:
         done = self._open.pop()
-        self._add(done.node, done.anchor, None)
+        self._add(done.node, done.anchor, "a key can't be a list or a mapping; check the indentation and brackets")
 
-    def _alias(self, event: yaml.AliasEvent, line: int, column: int) -> None:
+    def _alias(self, event: Any, line: int, column: int) -> None:
         target = self._anchors.get(event.anchor)
         if target is None:
             self.stop(line, column, f"the alias *{event.anchor} names no value above; write &{event.anchor} before one")
         self._count(target.size, line, column)
-        self._add(target, None, event)
+        place = Node(None, line, column)
+        self._add(target, None, f"a key can't be the alias *{event.anchor}; write it out", place)
 
-    def _add(self, node: Node, anchor: str | None, event: yaml.Event | None) -> None:
-        """Put a finished value where it belongs; ``event`` is given for scalars and aliases."""
+    def _add(self, node: Node, anchor: str | None, key_fault: str | None, place: Node | None = None) -> None:
+        """Put a finished value where it belongs; ``key_fault``: why it can't be a key, should it stand for one."""
         if anchor is not None:
             self._anchors[anchor] = node
         if not self._open:
@@ -219,7 +221,7 @@ class _Composer:
             parent.node.children[len(parent.node.value)] = node
             parent.node.value.append(node.value)
         elif parent.key is None and not parent.skip:
-            self._take_key(parent, node, event)
+            self._take_key(parent, node, key_fault, place or node)
         else:
             if parent.key is not None:
                 parent.node.value[parent.key.value] = node.value
@@ -227,30 +229,32 @@ class _Composer:
             parent.key, parent.skip = None, False
         parent.node.size += node.size
 
-    def _take_key(self, parent: _Open, key: Node, event: yaml.Event | None) -> None:
-        if isinstance(event, yaml.AliasEvent):
-            fault = f"a key can't be the alias *{event.anchor}; write it out"
-            key = Node(None, event.start_mark.line + 1, event.start_mark.column + 1)
-        elif event is None:
-            fault = "a key can't be a list or a mapping; check the indentation and brackets"
-        elif isinstance(event, yaml.ScalarEvent) and not event.style and key.value == "<<":
-            fault = "merge keys (<<) are not used here; write the fields out, or put an alias on one value"
-        elif not isinstance(key.value, str):
-            fault = f'a key must be text: write "{key.text}" in quotes' if key.text else "a key is missing before the ':'"
-        elif first := parent.node.keys.get(key.value):
-            fault = f"the key {key.value!r} stands here twice, first in line {first.line}:{first.column}; keep one"
-        else:
+    def _take_key(self, parent: _Open, key: Node, fault: str | None, place: Node) -> None:
+        if fault is None and (first := parent.node.keys.get(key.value)):
+            fault = f"the key {key.value!r} stands here twice, first in {first.line}:{first.column}; keep one"
+        if fault is None:
             parent.node.keys[key.value] = key
             parent.key = key
-            return
-        parent.skip = True
-        self.report(key.line, key.column, fault)
+        else:
+            parent.skip = True
+            self.report(place.line, place.column, fault)
+
+
+def _key_fault(node: Node, *, plain: bool) -> str | None:
+    if plain and node.value == "<<":
+        return "merge keys (<<) are not used here; write the fields out, or put an alias on one value"
+    if isinstance(node.value, str):
+        return None
+    return f'a key must be text: write "{node.text}" in quotes' if node.text else "a key is missing before the ':'"
 
 
 _REWORDED = (
     ("cannot start any token", "this character can't begin a value here; put the text in quotes"),
     ("could not find expected ':'", "a ':' is missing: a line in a mapping reads 'key: value'"),
-    ("mapping values are not allowed", "a ': ' can't stand here; put text that holds it in quotes, or check the indentation"),
+    (
+        "mapping values are not allowed",
+        "a ': ' can't stand here; put text that holds it in quotes, or check the indentation",
+    ),
     ("expected key", "this line does not fit the ones above; check the indentation and the ':' after the key"),
     ("expected <block end>", "this line does not fit the ones above; check the indentation"),
     ("expected '-' indicator", "a list's entry beginning with '- ' is missing; check the indentation"),

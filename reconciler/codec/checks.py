@@ -1,0 +1,108 @@
+"""What a schema can't say: faults that need two places to see.
+
+``of_file`` looks at one file and makes it broken; ``of_project`` looks from a project at its pipeline
+and only reports, because another file's change must not take a project's file out of use.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from reconciler.codec.quantities import duration
+from reconciler.codec.validate import Kind
+from reconciler.codec.wording import instead, short
+from reconciler.codec.yaml import Document, Path
+from reconciler.core.desired import Pipeline, Site
+from reconciler.core.names import PipelineName
+from reconciler.core.problems import Problem
+
+_ROOTS = ("resources", "input")
+
+
+def of_file(kind: Kind, document: Document, file: str) -> tuple[Problem, ...]:
+    """The file's shape is valid already."""
+    match kind:
+        case Kind.PIPELINE:
+            return tuple(_stages(document, file))
+        case Kind.PROJECT:
+            return tuple(_inputs(document, file))
+        case Kind.SITE:
+            return tuple(_times(document, file))
+        case _:
+            return ()
+
+
+def _at(document: Document, path: Path, file: str, message: str) -> Problem:
+    node = document.node(path)
+    return Problem(file=file, line=node.line, column=node.column, message=message)
+
+
+def _stages(document: Document, file: str) -> Iterable[Problem]:
+    first: dict[str, int] = {}
+    for index, stage in enumerate(document.data["stages"]):
+        name = stage["name"]
+        if name in first:
+            line = document.node(("stages", first[name], "name")).line
+            message = f"the stage '{name}' stands here twice, first in line {line}; give one another name"
+            yield _at(document, ("stages", index, "name"), file, message)
+        first.setdefault(name, index)
+        if "image" not in stage and "process" not in stage:
+            message = f"stage '{name}' has nothing to run; write its image, or process: {{command: [...]}}"
+            yield _at(document, ("stages", index), file, message)
+        if "count" not in stage.get("requires", {}).get("gpus", {"count": 0}):
+            message = "the field 'count' is missing in requires.gpus; write for example count: 1"
+            yield _at(document, ("stages", index, "requires", "gpus"), file, message)
+
+
+def _inputs(document: Document, file: str) -> Iterable[Problem]:
+    for index, path in enumerate((document.data or {}).get("inputs", [])):
+        if fault := input_fault(path):
+            yield _at(document, ("inputs", index), file, f"input '{short(path)}' {fault}")
+
+
+def input_fault(path: str) -> str | None:
+    """Why a stage may not read this path; None if it may."""
+    parts = path.rstrip("/").split("/")
+    if path.startswith("/"):
+        return "is absolute; write it relative to the shared directory, such as resources/ulm/flight-07.mp4"
+    if ".." in parts:
+        return "holds '..'; write the path without it"
+    if parts[0] not in _ROOTS or len(parts) < 2:
+        return "does not begin with resources/ or input/; these are where stages may read"
+    if "" in parts or "." in parts or not path.isprintable():
+        return "holds an empty part, '.' or a control character; write the plain path"
+    return None
+
+
+def _times(document: Document, file: str) -> Iterable[Problem]:
+    data = document.data
+    heartbeat = duration(data["heartbeat"]) if "heartbeat" in data else Site().heartbeat
+    ttl = duration(data["ttl"]) if "ttl" in data else Site().ttl
+    if ttl < 3 * heartbeat:
+        where = "ttl" if "ttl" in data else "heartbeat"
+        message = "ttl must be at least three heartbeats, or nodes that live are taken for dead"
+        yield _at(
+            document, (where,), file, f"{message}; now {ttl.total_seconds():g}s and {heartbeat.total_seconds():g}s"
+        )
+
+
+def of_project(document: Document, file: str, pipeline: Pipeline) -> Iterable[Problem]:
+    """Does the pipeline have the stages that the project names?"""
+    data: Mapping[str, Any] = document.data or {}
+    known = [stage.name for stage in pipeline.stages]
+    for name in data.get("stages", {}):
+        if name not in known:
+            key = document.key(("stages", name))
+            message = _no_stage(pipeline.id, name, known)
+            yield Problem(file=file, line=key.line, column=key.column, message=message)
+    wanted = data.get("next", {}).get("stage")
+    if wanted is not None and wanted not in known:
+        yield _at(document, ("next", "stage"), file, _no_stage(pipeline.id, wanted, known))
+
+
+def unknown_pipeline(document: Document, file: str, name: str, known: Sequence[PipelineName]) -> Problem:
+    """``file`` is where the name stands: the project's or its folder's defaults."""
+    return _at(document, ("pipeline",), file, f"there is no pipelines/{name}.yaml{instead(name, sorted(known))}")
+
+
+def _no_stage(pipeline: str, name: str, known: Sequence[str]) -> str:
+    return f"the pipeline '{pipeline}' has no stage '{name}'; its stages are {', '.join(known)}"

@@ -1,0 +1,160 @@
+"""Validated data to the core's types. Everything here has passed ``validate`` and ``checks``."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from reconciler.codec.quantities import duration, memory
+from reconciler.core.desired import (
+    Confirm,
+    Environment,
+    Forge,
+    Gpus,
+    Network,
+    Next,
+    NodePolicy,
+    OnSuspect,
+    Pipeline,
+    Project,
+    Requires,
+    Retries,
+    Secret,
+    Site,
+    Stage,
+    StageOverride,
+    Then,
+    Workspace,
+)
+from reconciler.core.names import Blob, PipelineName, ProjectName, StageName
+
+Data = Mapping[str, Any]
+
+
+def environment(data: Data | None) -> Environment:
+    return {
+        name: Secret(value["secret"]) if isinstance(value, Mapping) else value for name, value in (data or {}).items()
+    }
+
+
+def requires(data: Data, base: Requires) -> Requires:
+    """``base`` with what ``data`` names, field by field."""
+    gpus = data.get("gpus", {})
+    return Requires(
+        cpus=float(data.get("cpus", base.cpus)),
+        memory=memory(data["memory"]) if "memory" in data else base.memory,
+        gpus=Gpus(
+            count=gpus.get("count", base.gpus.count),
+            vendor=gpus.get("vendor", base.gpus.vendor),
+            memory=memory(gpus["memory"]) if "memory" in gpus else base.gpus.memory,
+        ),
+        labels={**base.labels, **data.get("labels", {})},
+    )
+
+
+def retries(data: Data, base: Retries) -> Retries:
+    return Retries(
+        limit=data.get("limit", base.limit),
+        backoff=duration(data["backoff"]) if "backoff" in data else base.backoff,
+        exit_codes=tuple(data.get("exit_codes", base.exit_codes)),
+    )
+
+
+def stage(data: Data, site_defaults: Data) -> Stage:
+    return Stage(
+        name=StageName(data["name"]),
+        image=data.get("image"),
+        command=tuple(data.get("command", ())),
+        process_command=tuple(data.get("process", {}).get("command", ())),
+        environment=environment(data.get("environment")),
+        requires=requires(data.get("requires", {}), Requires()),
+        requires_environment=tuple(data.get("requires_environment", ())),
+        timeout=_optional_duration(data.get("timeout", site_defaults.get("timeout"))),
+        retries=retries(data.get("retries", {}), retries(site_defaults.get("retries", {}), Retries())),
+        confirm=Confirm(data.get("confirm", Confirm.NEVER)),
+        workspace=Workspace(data.get("workspace", Workspace.CONTINUE)),
+        network=Network(data.get("network", Network.NONE)),
+        on_suspect=OnSuspect(data.get("on_suspect", OnSuspect.KEEP)),
+        shm_size=memory(data["shm_size"]) if "shm_size" in data else None,
+    )
+
+
+def pipeline(data: Data, *, id: PipelineName, path: str, blob: Blob, site_defaults: Data) -> Pipeline:
+    return Pipeline(
+        id=id,
+        name=data.get("name", id),
+        path=path,
+        blob=blob,
+        description=data.get("description", ""),
+        environment=environment(data.get("environment")),
+        stages=tuple(stage(entry, site_defaults) for entry in data["stages"]),
+    )
+
+
+def project(data: Data, *, id: ProjectName, pipeline: PipelineName, path: str, blob: Blob) -> Project:
+    """Without folder defaults and without ``stages``, which need the pipeline: see ``overrides``."""
+    return Project(
+        id=id,
+        name=data.get("name", id),
+        pipeline=pipeline,
+        path=path,
+        blob=blob,
+        tags=tuple(data.get("tags", ())),
+        inputs=tuple(data.get("inputs", ())),
+        environment=environment(data.get("environment")),
+        paused=data.get("paused", False),
+        next=_next(data["next"]) if "next" in data else None,
+        abort=data.get("abort"),
+        priority=data.get("priority", 0),
+    )
+
+
+def overrides(data: Data, pipeline: Pipeline | None) -> Mapping[StageName, StageOverride]:
+    """A project's ``stages``; a partial ``requires`` is completed from the pipeline's stage."""
+    complete: dict[StageName, StageOverride] = {}
+    for name, change in data.get("stages", {}).items():
+        found = pipeline.stage(name) if pipeline else None
+        complete[StageName(name)] = StageOverride(
+            environment=environment(change.get("environment")),
+            requires=requires(change["requires"], found.requires if found else Requires())
+            if "requires" in change
+            else None,
+            timeout=_optional_duration(change.get("timeout")),
+        )
+    return complete
+
+
+def node_policy(data: Data) -> NodePolicy:
+    limits = data.get("limits", {})
+    return NodePolicy(
+        labels=data.get("labels", {}),
+        drained=data.get("drained", False),
+        cpus=float(limits["cpus"]) if "cpus" in limits else None,
+        memory=memory(limits["memory"]) if "memory" in limits else None,
+        gpus=limits.get("gpus"),
+    )
+
+
+def site(data: Data) -> Site:
+    usual = Site()
+    return Site(
+        environment=environment(data.get("environment")),
+        forge=Forge(kind=data["forge"]["kind"], url=data["forge"]["url"]) if "forge" in data else None,
+        heartbeat=_optional_duration(data.get("heartbeat")) or usual.heartbeat,
+        ttl=_optional_duration(data.get("ttl")) or usual.ttl,
+        retention=_optional_duration(data.get("retention")) or usual.retention,
+    )
+
+
+def _next(data: Data) -> Next:
+    return Next(
+        stage=StageName(data["stage"]),
+        after=data.get("after"),
+        base=data.get("from"),
+        then=Then(data.get("then", Then.CONTINUE)),
+        environment=environment(data.get("environment")),
+        id=data.get("id"),
+    )
+
+
+def _optional_duration(text: str | None) -> timedelta | None:
+    return None if text is None else duration(text)
