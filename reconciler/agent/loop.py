@@ -7,7 +7,7 @@ its own kind and nothing else: the health page still answers and says what has h
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
 import structlog
@@ -89,8 +89,8 @@ class Loop:
         now = self._clock.monotonic()
         return [kind for kind, since in self._busy.items() if now - since > STALLED]
 
-    async def run(self, hints: AsyncIterator[None]) -> None:
-        """Until ``stop`` is set, or BadInput says that this node must not go on."""
+    async def run(self, hints: AsyncIterator[None], others: Sequence[asyncio.Task[None]] = ()) -> None:
+        """Until ``stop`` is set, or BadInput (also of ``others``) says that this node must not go on."""
         tasks = [
             asyncio.create_task(part, name=name)
             for name, part in {
@@ -103,7 +103,7 @@ class Loop:
         ]
         stopped = asyncio.create_task(self.stop.wait())
         try:
-            done, _ = await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, *others, stopped], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:

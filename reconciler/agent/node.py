@@ -218,7 +218,8 @@ class Agent:
     def superseded(self) -> str:
         return self._liveness.superseded
 
-    def _site(self) -> Site:
+    def site(self) -> Site:
+        """The site's settings as far as they are known."""
         return self._fetched.desired.site if self._fetched.desired else Site()
 
     def desired(self) -> Desired | None:

@@ -123,6 +123,7 @@ class NodeFiles:
 
     records: tuple[NodeRecord, ...]
     heartbeat: bytes | None
+    beaten_at: datetime | None = None  # by the share's clock; only a one-time look shows it, no rule reads it
 
 
 class Heartbeat(Protocol):

@@ -237,6 +237,11 @@ def _pipeline_missing(desired: Desired, project: Project) -> Wait:
     )
 
 
+def records_unreadable(why: str) -> Wait:
+    """Nothing is decided on a history that can't be read whole."""
+    return Wait(phase=ProjectPhase.INVALID, reason="RecordUnreadable", message=why)
+
+
 def request_conditions(project: Project, history: ProjectHistory) -> tuple[Condition, ...]:
     """What became of the project's ``next``, when it isn't simply due."""
     request = project.next

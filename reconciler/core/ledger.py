@@ -296,6 +296,7 @@ class ProjectHistory:
 class Ledger:
     share: ShareId
     projects: Mapping[ProjectName, ProjectHistory] = field(default_factory=dict)
+    unreadable: Mapping[ProjectName, str] = field(default_factory=dict)  # records that can't be read: why
 
     def history(self, project: ProjectName) -> ProjectHistory:
         return self.projects.get(project, ProjectHistory())

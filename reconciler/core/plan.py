@@ -6,7 +6,7 @@ crash: planning again from what is then found leads to the same end.
 """
 
 from reconciler.core.actions import PublishOutput, PublishProject
-from reconciler.core.decide import RunOpen, StartStage, Wait, decide
+from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
 from reconciler.core.desired import Desired, Project
 from reconciler.core.draft import Draft, Me, Plan
 from reconciler.core.ledger import DesiredSeen, Ledger, ProjectHistory, RunPhase
@@ -22,7 +22,7 @@ from reconciler.core.supervise import supervise, sweep
 def plan(desired: Desired, ledger: Ledger, nodes: tuple[Node, ...], me: Me) -> Plan:
     """Decide for all projects, the most important first, then look after what else runs here."""
     draft = Draft(desired=desired, ledger=ledger, nodes=nodes, me=me, used=usage(ledger))
-    names = set(desired.projects) | set(ledger.projects)
+    names = set(desired.projects) | set(ledger.projects) | set(ledger.unreadable)
     for name in sorted(names, key=lambda name: (-_priority(desired, name), name)):
         _plan_project(draft, name)
     sweep(draft)
@@ -42,6 +42,9 @@ def _priority(desired: Desired, name: ProjectName) -> int:
 def _plan_project(draft: Draft, name: ProjectName) -> None:
     project = draft.desired.projects.get(name)
     history = draft.ledger.history(name)
+    if name in draft.ledger.unreadable:
+        draft.wait(name, records_unreadable(draft.ledger.unreadable[name]))
+        return
     _publish_outputs(draft, name, history)
     last = history.last_run
     if project is None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from reconciler.core.conditions import project_conditions, site_conditions
-from reconciler.core.decide import RunOpen, StartStage, Wait, decide
+from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
 from reconciler.core.desired import Desired, NodePolicy, Project, Secret
 from reconciler.core.environment import Setting
 from reconciler.core.ledger import Aborted, Claim, Failed, Ledger, Lost, ProjectHistory, Released, Run, RunPhase
@@ -36,7 +36,7 @@ def report(
     desired: Desired, ledger: Ledger, nodes: Sequence[Node], *, branch: str, conditions: tuple[Condition, ...] = ()
 ) -> Status:
     """``branch`` is the name of the desired branch, for edit links; ``conditions`` what the caller knows."""
-    names = sorted(set(desired.projects) | set(ledger.projects))
+    names = sorted(set(desired.projects) | set(ledger.projects) | set(ledger.unreadable))
     return Status(
         commit=desired.commit,
         projects=tuple(_project(desired, ledger, nodes, name, branch) for name in names),
@@ -50,6 +50,8 @@ def explain(
 ) -> tuple[Wait, Mapping[NodeName, str]]:
     """What the project waits for or does now, and of each node why it is not chosen (empty if none is sought)."""
     history = ledger.history(project.id)
+    if project.id in ledger.unreadable:
+        return records_unreadable(ledger.unreadable[project.id]), {}
     match decide(desired, project, history):
         case Wait() as wait:
             return wait, {}

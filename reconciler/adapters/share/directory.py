@@ -41,7 +41,7 @@ from reconciler.core.ledger import (
 )
 from reconciler.core.names import NodeName, ProjectName, ShareId
 from reconciler.core.nodes import NodeRecord
-from reconciler.errors import ShareUnavailable
+from reconciler.errors import RecordUnreadable, ShareUnavailable
 
 FORMAT = 1
 R = TypeVar("R")
@@ -53,7 +53,7 @@ def _loader(*kinds: type[R]) -> Callable[[bytes], R]:
     def load(content: bytes) -> R:
         record = load_record(content)
         if not isinstance(record, kinds):
-            raise ShareUnavailable(f"a {type(record).__name__} record stands where it doesn't belong")
+            raise RecordUnreadable(f"a {type(record).__name__} record stands where it doesn't belong")
         return record
 
     return load
@@ -122,12 +122,17 @@ class SharedDirectory:
         """Everything that is recorded. Cached records are not read again; final runs are not even listed again."""
         share = self.identity()
         projects: dict[ProjectName, ProjectHistory] = {}
+        unreadable: dict[ProjectName, str] = {}
         with translated(self.layout.root), os.scandir(self.layout.projects) as entries:
-            for name in sorted(entry.name for entry in entries):
-                history = self._history(ProjectName(name))
+            for name in sorted(ProjectName(entry.name) for entry in entries):
+                try:
+                    history = self._history(name)
+                except RecordUnreadable as error:
+                    unreadable[name] = str(error)
+                    continue
                 if history.records:
-                    projects[ProjectName(name)] = history
-        return Ledger(share=share, projects=projects)
+                    projects[name] = history
+        return Ledger(share=share, projects=projects, unreadable=unreadable)
 
     def _history(self, project: ProjectName) -> ProjectHistory:
         records = self._project_records.read(self.layout.project_records(project))
@@ -216,7 +221,8 @@ class SharedDirectory:
                 node = NodeName(name)
                 if records := self._node_records.read(self.layout.node_records(node)):
                     beat = read_heartbeat(self.layout.heartbeat(node, records[-1].incarnation))
-                    found[node] = NodeFiles(records=records, heartbeat=beat)
+                    content, at = beat if beat else (None, None)
+                    found[node] = NodeFiles(records=records, heartbeat=content, beaten_at=at)
         return found
 
     def publish_node(self, record: NodeRecord) -> bool:

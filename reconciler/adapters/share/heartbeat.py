@@ -6,6 +6,7 @@ created for writing, because opening by name can itself be stale. Nobody else ev
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 SIZE = 512  # one block: never torn
@@ -30,10 +31,14 @@ class HeartbeatFile:
         os.close(self._descriptor)
 
 
-def read_heartbeat(path: Path) -> bytes | None:
-    """The bytes now; None if there is no such heartbeat. Opens, reads, closes: never a kept descriptor."""
+def read_heartbeat(path: Path) -> tuple[bytes, datetime] | None:
+    """The bytes now and when they were written; None if there is no such heartbeat.
+
+    Opens, reads, closes: never a kept descriptor, which could show old bytes and would delay the writer.
+    """
     try:
         os.close(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY))
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(), datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
     except FileNotFoundError:
         return None

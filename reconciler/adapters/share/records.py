@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from reconciler.errors import ShareUnavailable
+from reconciler.errors import RecordUnreadable, ShareUnavailable
 
 
 def record_name(number: int) -> str:
@@ -48,7 +48,10 @@ class RecordStore(Generic[R]):
             except FileNotFoundError:
                 return tuple(known)
             while (name := record_name(len(known) + 1)) in names:
-                known.append(self._load((directory / name).read_bytes()))
+                try:
+                    known.append(self._load((directory / name).read_bytes()))
+                except RecordUnreadable as error:
+                    raise RecordUnreadable(f"{directory / name}: {error}") from error
             return tuple(known)
 
     def publish(self, directory: Path, number: int, content: bytes, token: str) -> bool:

@@ -1,0 +1,143 @@
+"""Putting the parts together: the one place that knows which adapter stands behind which port."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from reconciler.adapters.docker import DockerRuntime
+from reconciler.adapters.git import GitSource, GitTree, ObservedBranch, StateRepository
+from reconciler.adapters.hints import watch_local
+from reconciler.adapters.host import LinuxHost, SystemClock
+from reconciler.adapters.process import ProcessRuntime
+from reconciler.adapters.share import SharedDirectory
+from reconciler.agent.health import AgentHealth
+from reconciler.agent.http import node_app, serve
+from reconciler.agent.loop import Loop, Wakeup, in_thread
+from reconciler.agent.node import Agent
+from reconciler.agent.ports import Host, Runtime
+from reconciler.codec.desired import load
+from reconciler.codec.parsed import Cache
+from reconciler.config import NodeConfig
+from reconciler.core.desired import Desired
+from reconciler.core.names import ShareId
+from reconciler.errors import BadInput, EngineUnavailable
+from reconciler.readers import Reader
+from reconciler.readers.live import LiveReader
+from reconciler.readers.observed import ObservedReader
+
+log = structlog.get_logger()
+
+
+def open_reader(config: NodeConfig, *, purpose: str) -> LiveReader:
+    """Everything, from the share and the state repository; ``purpose`` names this program's own clone."""
+    name = hashlib.sha256(config.state_url.encode()).hexdigest()[:12]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "winslow" / f"{purpose}-{name}.git"
+    repository = _repository(config, cache)
+    return LiveReader(config, GitSource(repository, _loader()), SystemClock())
+
+
+def open_clone_reader(clone: Path) -> Reader:
+    """What the branch ``observed`` of any clone says."""
+    return ObservedReader(clone)
+
+
+async def run_node(config: NodeConfig, stop: asyncio.Event, *, hand_over: bool = False) -> None:
+    """Be a node until ``stop`` is set. BadInput if this node must not run (any more).
+
+    With ``hand_over`` our stages are stopped and their claims released at the end; else they go on, and the next start
+    adopts them.
+    """
+    with alone(config.local) as home:
+        wake = Wakeup()
+        clock = SystemClock()
+        agent = _agent(config, home, clock, wake)
+        loop = Loop(agent, clock, wake)
+        await in_thread(agent.join)
+        ending = asyncio.create_task(_pass_on(stop, loop.stop))
+        page = asyncio.create_task(_serve(config, loop, agent, clock, stop)) if config.listen else None
+        try:
+            await loop.run(watch_local(config.state_url, branch=config.branch), others=[page] if page else [])
+            if hand_over:
+                await in_thread(agent.hand_over)
+        finally:
+            ending.cancel()
+            agent.leave()
+
+
+async def _pass_on(stop: asyncio.Event, to: asyncio.Event) -> None:
+    await stop.wait()
+    to.set()
+
+
+async def _serve(config: NodeConfig, loop: Loop, agent: Agent, clock: SystemClock, stop: asyncio.Event) -> None:
+    token = config.hook_token_file.read_text(encoding="utf-8").strip() if config.hook_token_file else None
+    await serve(node_app(AgentHealth(agent, loop, clock), loop.hint, token), config.listen or "", stop)
+
+
+def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> Agent:
+    host = LinuxHost()
+    share = SharedDirectory(config.share, writer=f"{config.name}.{os.getpid()}")
+    repository = _repository(config, config.local / "state.git")
+    return Agent(
+        config,
+        share=share,
+        source=GitSource(repository, _loader()),
+        observed=ObservedBranch(repository, config.name),
+        runtime=open_runtime(config, share.identity(), host),
+        host=host,
+        clock=clock,
+        home=home,
+        wake=wake,
+    )
+
+
+def open_runtime(config: NodeConfig, share: ShareId, host: Host) -> Runtime:
+    """The runtime that node.yaml asks for; ``auto`` takes Docker if its engine answers, else plain processes."""
+    if config.runtime in ("docker", "auto"):
+        docker = DockerRuntime(config.docker, share=share, node=config.name, boot=host.boot())
+        try:
+            docker.check()
+        except EngineUnavailable as error:
+            if config.runtime == "docker":
+                log.warning("engine_unavailable", error=str(error))
+                return docker
+            log.info("runtime_chosen", runtime="process", because=str(error))
+        else:
+            return docker
+    return ProcessRuntime(config.process, local=config.local, share=share, node=config.name, boot=host.boot())
+
+
+def _repository(config: NodeConfig, clone: Path) -> StateRepository:
+    return StateRepository(config.state_url, clone, branch=config.branch, observed_branch=config.observed_branch)
+
+
+def _loader() -> Callable[[GitTree], Desired]:
+    cache = Cache()
+    return lambda tree: load(tree, cache)
+
+
+@contextmanager
+def alone(local: Path) -> Iterator[str]:
+    """Hold this node's private directory; yields the identity of the installation that it is.
+
+    The lock dies with the process, whatever kills it. BadInput if another reconciler holds it.
+    """
+    try:
+        local.mkdir(parents=True, exist_ok=True)
+        with (local / "lock").open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            identity = local / "home"
+            if not identity.exists():
+                identity.write_text(str(uuid.uuid4()), encoding="utf-8")
+            yield identity.read_text(encoding="utf-8")
+    except BlockingIOError as error:
+        raise BadInput(f"a reconciler runs already with local: {local}; stop it, or write another local") from error
+    except PermissionError as error:
+        raise BadInput(f"local: {local} can't be written by this user; write another directory in node.yaml") from error

@@ -1,0 +1,143 @@
+"""Reading the share and the state repository themselves: everything, up to the moment."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from reconciler.adapters.share import SharedDirectory
+from reconciler.agent.ports import Clock, Fetched, NodeFiles, Source
+from reconciler.codec.log import progress_of, read_lines
+from reconciler.config import NodeConfig
+from reconciler.core.conditions import condition
+from reconciler.core.desired import Desired
+from reconciler.core.ledger import Ledger, RunPhase
+from reconciler.core.names import NodeName, ProjectName, RunNumber
+from reconciler.core.nodes import Node, Pulse, listen
+from reconciler.core.report import report
+from reconciler.core.status import Condition, RunStatus, Status
+from reconciler.errors import BadInput, SourceUnavailable
+from reconciler.readers import LogPage
+from reconciler.readers.find import find_run
+
+TAIL = 16_384
+"""Bytes at the end of a running stage's log in which its progress is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a plan is made from, as a reader sees it."""
+
+    desired: Desired
+    ledger: Ledger
+    nodes: tuple[Node, ...]
+
+
+class LiveReader:
+    """Port ``Reader``. Thread-safe. Looks at the remote at most every ``poll``; at the share every time."""
+
+    def __init__(self, config: NodeConfig, source: Source, clock: Clock) -> None:
+        self._config = config
+        self._share = SharedDirectory(config.share)
+        self._source = source
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._fetched: Fetched | None = None
+        self._fetched_at = 0.0
+        self._pulses: dict[NodeName, Pulse] = {}
+
+    def status(self) -> Status:
+        fetched = self._fetch()
+        snapshot = self.snapshot()
+        conditions: tuple[Condition, ...] = ()
+        if fetched.error:
+            conditions = (condition(fetched.reason or "SourceUnreachable", fetched.error),)
+        found = report(
+            snapshot.desired, snapshot.ledger, snapshot.nodes, branch=self._config.branch, conditions=conditions
+        )
+        projects = (
+            replace(project, runs=tuple(self._with_progress(run) for run in project.runs)) for project in found.projects
+        )
+        return replace(found, projects=tuple(projects))
+
+    def snapshot(self) -> Snapshot:
+        fetched = self._fetch()
+        if fetched.desired is None:
+            raise SourceUnavailable(
+                f"nothing could be read of the state repository {self._config.state_url}: {fetched.error}"
+            )
+        return Snapshot(fetched.desired, self._share.read(), self._nodes(fetched.desired))
+
+    def log(self, project: ProjectName, run: RunNumber, *, offset: int = 0, limit: int = 262_144) -> LogPage:
+        found = find_run(self.status(), project, run)
+        if found.log is None:
+            return LogPage(lines=(), next_offset=max(offset, 0), ended=found.ended_at is not None)
+        page = read_lines(self._config.share / found.log, offset=offset, limit=limit)
+        over = found.ended_at is not None and page.ended
+        return LogPage(lines=page.lines, next_offset=page.next_offset, ended=over)
+
+    def output_files(self, project: ProjectName, run: RunNumber) -> Sequence[tuple[str, int]]:
+        root = self._output(project, run)
+        if root is None or not root.is_dir():
+            return ()
+        return sorted(
+            (path.relative_to(root).as_posix(), path.stat().st_size)
+            for path in root.rglob("*")
+            if path.is_file() and not path.is_symlink()
+        )
+
+    def open_output(self, project: ProjectName, run: RunNumber, path: str) -> str:
+        root = self._output(project, run)
+        if root is not None:
+            target = (root / path).resolve()
+            if target.is_relative_to(root.resolve()) and target.is_file():
+                return str(target)
+        raise BadInput(f"run {run} of '{project}' has no output file '{path}'")
+
+    # --- looking ---
+
+    def _fetch(self) -> Fetched:
+        with self._lock:
+            now = self._clock.monotonic()
+            if self._fetched is None or now - self._fetched_at > self._config.poll.total_seconds():
+                self._fetched = self._source.fetch()
+                self._fetched_at = now
+            return self._fetched
+
+    def _nodes(self, desired: Desired) -> tuple[Node, ...]:
+        period = desired.site.heartbeat.total_seconds()
+        with self._lock:
+            now = self._clock.monotonic()
+            for name, files in self._share.read_nodes().items():
+                self._pulses[name] = self._heard(self._pulses.get(name), files, now, period)
+            found = self._share.read_nodes()
+            return tuple(
+                Node(name=name, record=files.records[-1], silent_for=self._pulses[name].silent_for)
+                for name, files in sorted(found.items())
+                if name in self._pulses
+            )
+
+    def _heard(self, before: Pulse | None, files: NodeFiles, now: float, period: float) -> Pulse:
+        """As nodes listen to one another; the first look trusts the file's time, since it has nothing to compare."""
+        pulse = listen(
+            before,
+            incarnation=files.records[-1].incarnation,
+            content=files.heartbeat or b"",
+            now=now,
+            healthy=True,
+            period=period,
+        )
+        if before is None and files.beaten_at is not None:
+            age = (self._clock.now() - files.beaten_at).total_seconds()
+            return replace(pulse, silent_for=max(age, 0.0) if age > 2 * period else 0.0)
+        return pulse
+
+    def _with_progress(self, run: RunStatus) -> RunStatus:
+        if run.phase is not RunPhase.RUNNING or run.log is None:
+            return run
+        page = read_lines(self._config.share / run.log, offset=-TAIL, limit=TAIL)
+        return replace(run, progress=progress_of(page.lines))
+
+    def _output(self, project: ProjectName, run: RunNumber) -> Path | None:
+        found = find_run(self.status(), project, run)
+        return self._config.share / found.output if found.output else None
