@@ -171,6 +171,30 @@ def test_a_hanging_remote_is_given_up_and_leaves_no_process(silent_port: int, cl
     assert processes() == before
 
 
+def test_descent_is_answered_while_a_fetch_hangs(
+    forge: Forge, clone_of: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Commit(forge.save("winslow.yaml", "version: 1\n"))
+    repository = clone_of(forge.url)
+    repository.fetch_head()
+    hangs, ends = threading.Event(), threading.Event()
+    listing = repository._list_heads
+
+    def hang() -> dict[str, Commit]:
+        hangs.set()
+        assert ends.wait(20)
+        return listing()
+
+    monkeypatch.setattr(repository, "_list_heads", hang)
+    fetching = threading.Thread(target=repository.fetch_head)
+    fetching.start()
+    assert hangs.wait(20)
+    parent = Commit(forge.git("rev-parse", "HEAD"))
+    assert repository.descends(commit, parent) is True
+    ends.set()
+    fetching.join()
+
+
 def test_a_rewritten_history_is_held_until_it_contains_the_old_commit(forge: Forge, clone_of: Clone) -> None:
     forge.save("winslow.yaml", "version: 1\n")
     old = forge.save("winslow.yaml", "version: 1\n# more\n")

@@ -78,6 +78,20 @@ def test_of_two_publishers_one_wins_and_the_other_goes_on_from_the_new_head(forg
     assert forge.git("rev-parse", "observed^", cwd=forge.bare) == won
 
 
+def test_a_fetch_between_reading_and_publishing_does_not_count_as_read(forge: Forge, clone_of: Clone) -> None:
+    forge.save("winslow.yaml", "version: 1\n")
+    first, second = clone_of(forge.url, "one"), clone_of(forge.url, "two")
+    late = publisher(second, "node-2")
+    late.publish({"a": "1\n"}, "first")
+    news = publisher(first, "node-1").publish({"a": "2\n"}, "news")
+    second.fetch_head()
+    with pytest.raises(Transient, match="moved while we published"):
+        late.publish({"a": "1\n", "b": "old\n"}, "folded before the news")
+    assert forge.head("observed") == news
+    late.read()
+    assert late.publish({"a": "2\n", "b": "new\n"}, "folded after") == forge.head("observed")
+
+
 def test_a_hook_that_refuses_is_quoted(forge: Forge, clone_of: Clone) -> None:
     forge.save("winslow.yaml", "version: 1\n")
     hook = forge.bare / "hooks/pre-receive"
@@ -124,7 +138,7 @@ def test_a_deleted_branch_is_made_again(forge: Forge, clone_of: Clone) -> None:
     observed.publish({"a": "1\n"}, "first")
     forge.git("update-ref", "-d", "refs/heads/observed", cwd=forge.bare)
     repository.fetch_head()
-    assert observed.head() is None
+    assert (observed.head(), observed.read()) == (None, {})
     assert observed.publish({"a": "1\n"}, "second") == forge.head("observed")
 
 

@@ -1,7 +1,8 @@
 """The branch ``observed``: what nodes report, one commit a publication.
 
-A publication is one ``git fast-import`` of what differs from the branch as last fetched, then a push that
-expects exactly that head: of two publishers one wins, and the other folds again from the new head.
+A publication is one ``git fast-import`` of what differs from the branch as last read, then a push that
+expects exactly that head: of two publishers one wins, and the other reads and folds again. A fetch between
+reading and publishing (on another thread) does not count as having read.
 """
 
 from collections.abc import Mapping
@@ -21,13 +22,18 @@ class ObservedBranch:
         self._repository = repository
         self._person = f"Winslow ({node}) <winslow@{node}>"
         self._known: tuple[Commit, Mapping[str, str]] | None = None
+        self._expected: Commit | None = None
+        self._has_read = False
 
     def head(self) -> Commit | None:
         return self._repository.observed_head()
 
     def read(self) -> Mapping[str, str]:
-        """All files of the branch as last fetched: path -> text."""
-        return self._repository.mending(self._read)
+        """All files of the branch as last fetched, path -> text; the next publication expects to find these."""
+        with self._repository.alone():
+            files = self._repository.mending(self._read)
+            self._expected, self._has_read = self.head(), True
+            return files
 
     def _read(self) -> Mapping[str, str]:
         head = self._repository.observed_head()
@@ -42,22 +48,24 @@ class ObservedBranch:
     def publish(self, files: Mapping[str, str], message: str) -> Commit | None:
         """Make the branch hold exactly ``files``; None when it does already.
 
-        Transient when the remote moved meanwhile or refuses, SourceUnavailable when it can't be reached.
+        Transient when the remote moved since ``read`` (read again) or refuses, SourceUnavailable when it can't
+        be reached.
         """
         with self._repository.alone():
-            expected = self.head()
-            return self._repository.mending(lambda: self._publish(expected, files, message))
+            if not self._has_read:
+                self.read()
+            return self._repository.mending(lambda: self._publish(self._expected, files, message))
 
     def _publish(self, expected: Commit | None, files: Mapping[str, str], message: str) -> Commit | None:
-        before = self._read()
-        if self.head() != expected:  # our clone was made again meanwhile, and ``files`` were folded without its news
+        if self.head() != expected:  # ``files`` were folded without the news that a fetch has brought
             raise Transient(self._moved())
+        before = self._read()
         if before == files:
             return None
         commit = self._commit(expected, before, files, message)
         self._push(expected, commit)
         self._repository.remember_observed(commit)
-        self._known = (commit, dict(files))
+        self._known, self._expected = (commit, dict(files)), commit
         return commit
 
     def _moved(self) -> str:

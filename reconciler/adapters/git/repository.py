@@ -157,12 +157,12 @@ class StateRepository:
     def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
         """Does ``commit`` equal or descend from ``ancestor``? None: one of them is not in our clone.
 
-        What is true of two commits stays true, so the answer is kept; not knowing one is asked again.
+        What is true of two commits stays true, so the answer is kept; not knowing one is asked again. Never waits
+        for a call that waits for the remote.
         """
         if (known := self._descends.get((commit, ancestor))) is not None:
             return known
-        with self.alone():
-            answer = self._is_ancestor(ancestor, commit)
+        answer = self._is_ancestor(ancestor, commit)
         if answer is not None:
             self._descends[commit, ancestor] = answer
         return answer
