@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from reconciler.codec.status import dump_status
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -15,9 +14,20 @@ from starlette.routing import Route
 from readonly_ui import outputs
 from readonly_ui.calls import Calls
 from readonly_ui.logs import TAIL, Logs, Tail, as_json
-from readonly_ui.overview import GOING, Overview, find_run, going_run, matches, newest_run, searchable, troubles
+from readonly_ui.overview import (
+    GOING,
+    Overview,
+    find_run,
+    going_run,
+    matches,
+    newest_run,
+    searchable,
+    site_troubles,
+    troubles,
+)
 from readonly_ui.render import HEADERS, STATIC_TYPES, Renderer, SafeHeaders, static_files, tagged
 from readonly_ui.watch import Known, Watch
+from reconciler.codec.status import dump_status
 from reconciler.core.ledger import RunPhase
 from reconciler.core.names import ProjectName, RunNumber
 from reconciler.core.status import ProjectStatus, RunStatus, Status
@@ -74,7 +84,8 @@ class Page:
             "overview.html",
             known=known,
             overview=overview,
-            troubles=troubles(known.status.conditions),
+            troubles=site_troubles(known.status),
+            troubles_of=troubles,
             query=query,
             shown=partial(matches, query=query),
             any_shown=any(matches(project, query) for project in overview.projects),
@@ -179,16 +190,17 @@ class Page:
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """404 and its like, in the same clothes, with the way on: what exists."""
-        code, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
+        if not isinstance(error, HTTPException):
+            return await self.broken(request, error)
         known = await self._watch.known()
         projects = known.status.projects if known.status else ()
         here = next((one for one in projects if one.project == request.path_params.get("project")), None)
-        detail = "There is no such page." if detail == "Not Found" else detail
+        detail = "There is no such page." if error.detail == "Not Found" else error.detail
         return self._render(
             request,
             "refused.html",
-            code=code,
-            status_code=code,
+            code=error.status_code,
+            status_code=error.status_code,
             detail=detail,
             known=known,
             projects=projects,
@@ -197,7 +209,10 @@ class Page:
 
     async def broken(self, request: Request, error: Exception) -> Response:
         """Our own fault: the traceback goes to the server's log, not to the person. No middleware sees this one."""
-        response = await self.refused(request, HTTPException(500, "The page itself failed; the server's log says why."))
+        detail = "The page itself failed; the server's log says why."
+        response = self._render(
+            request, "refused.html", code=500, status_code=500, detail=detail, known=Known(), projects=(), here=None
+        )
         response.headers.update({name.decode(): value.decode() for name, value in HEADERS.items()})
         return response
 

@@ -30,8 +30,8 @@ def start(function: Callable[[], T]) -> Future[T]:
         except WinslowError as error:
             future.set_exception(error)
         except Exception as error:  # the last border before a person
-            log.exception("read_failed")
             future.set_exception(Transient(f"reading failed: {type(error).__name__}: {error}"))
+            log.exception("read_failed")
 
     Thread(target=work, name="read", daemon=True).start()
     return future

@@ -39,7 +39,7 @@ class Logs:
         """The last ``length`` bytes. An unreadable log is a sentence in its place, not an error page."""
         length = min(max(length, TAIL), MOST)
         try:
-            page = await self.page(project, run, offset=-length, limit=length)
+            page = await self.page(project, run, offset=-length, limit=length + TAIL)  # it may have grown meanwhile
         except WinslowError as error:
             return Tail(problem=str(error), ended=True)
         more = page.next_offset > length and length < MOST

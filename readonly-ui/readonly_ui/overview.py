@@ -28,6 +28,12 @@ def troubles(conditions: Sequence[Condition]) -> list[Condition]:
     return [condition for condition in conditions if condition.status != "False"]
 
 
+def site_troubles(status: Status) -> list[Condition]:
+    """The site's troubles without those that a project's card says already."""
+    said = {one.message for project in status.projects if project.phase in NEEDS_PERSON for one in project.conditions}
+    return [condition for condition in troubles(status.conditions) if condition.message not in said]
+
+
 def matches(project: ProjectStatus, query: str) -> bool:
     """Does every word of the query occur in what ``searchable`` says? The script does the same."""
     text = searchable(project)

@@ -54,7 +54,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        names = ("tone", "spaced", "size", "web_address", "log_text")
+        names = ("tone", "spaced", "size", "quoted", "web_address", "log_text")
         self._jinja.filters.update({name: getattr(words, name) for name in names})
         self._jinja.globals["link"] = words.link
 

@@ -15,9 +15,11 @@ from reconciler.errors import BadInput
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 lets the system choose one."""
+    if not 0 <= port <= 65535:
+        raise BadInput(f"a port is a number from 0 to 65535, not {port}")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise BadInput(f"{host} port {port} is no address of this machine: {error}") from error
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:

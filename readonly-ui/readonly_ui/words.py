@@ -98,7 +98,12 @@ def size(count: float) -> str:
 def link(*parts: object) -> str:
     """A path on this page from its parts, each quoted on its own; the last one may be a path itself."""
     *names, last = (str(part) for part in parts)
-    return "/" + "/".join([*(quote(name, safe="", errors="replace") for name in names), quote(last, errors="replace")])
+    return "/" + "/".join([*map(quoted, names), quote(last, errors="replace")])
+
+
+def quoted(text: str) -> str:
+    """Text as one part of a path or as a query's value."""
+    return quote(text, safe="", errors="replace")
 
 
 def web_address(url: str | None) -> str | None:

@@ -29,6 +29,12 @@ from reconciler.errors import BadInput
 from reconciler.readers import LogLine, LogPage
 
 NOW = datetime.now(UTC)
+UNREACHABLE = Condition(
+    type="SourceUnreachable",
+    status="True",
+    reason="Timeout",
+    message="forge.example did not answer for 12 min; the last good commit goes on",
+)
 STAGES = ("stabilise", "detect", "track", "report")
 GIB = 1024**3
 BROKEN = "projects/stuttgart-mitte.yaml:4:1: unknown field 'enviroment'; did you mean 'environment'?"
@@ -240,7 +246,10 @@ def evening() -> Status:
         message=BROKEN,
     )
     return Status(
-        projects=projects(), nodes=nodes(), conditions=(broken,), commit="9f2c41d07be35a6188c0f4d2e7a91b3365d8fe20"
+        projects=projects(),
+        nodes=nodes(),
+        conditions=(broken, UNREACHABLE),
+        commit="9f2c41d07be35a6188c0f4d2e7a91b3365d8fe20",
     )
 
 

@@ -56,13 +56,16 @@ function morph(old, now) {
   }
 }
 
-async function refresh() {
-  const kept = main.querySelector(".log:has(.lines)"); // its lines are here already; "follow" asks for new ones
+async function ask(kept) {
   const response = await fetch(location.pathname + location.search, { headers: { "X-Fragment": kept ? kept.id : "main" } });
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const now = page.getElementById("main");
+  const now = new DOMParser().parseFromString(await response.text(), "text/html").getElementById("main");
   if (!now) throw new Error(`the server answered ${response.status}`);
   prepare(now);
+  return now;
+}
+
+async function refresh() {
+  const now = await ask(main.querySelector(".log:has(.lines)")); // its lines are here; "follow" asks for new ones
   morph(main, now);
   document.title = main.dataset.title;
 }
@@ -102,13 +105,14 @@ function entry({ t, s, l }) {
 }
 
 async function earlier(link) {
+  history.replaceState(null, "", link.href);
+  const now = await ask();
   const log = link.closest(".log");
   const lines = log.querySelector(".lines");
   const below = lines.scrollHeight - lines.scrollTop;
-  history.replaceState(null, "", link.href);
-  log.remove();
-  await refresh();
-  const fresh = main.querySelector(".lines");
+  const longer = now.querySelector(`#${log.id}`);
+  log.replaceWith(longer);
+  const fresh = longer.querySelector(".lines");
   if (fresh) fresh.scrollTop = fresh.scrollHeight - below;
 }
 

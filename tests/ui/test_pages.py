@@ -1,0 +1,219 @@
+"""What each page says, asked of the app in this process."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.codec.status import dump_status
+from reconciler.core.status import Status
+from reconciler.errors import BadInput
+
+if TYPE_CHECKING:
+    from tests.ui.conftest import FakeReader, Get
+
+
+def section(html: str, heading: str) -> str:
+    """The part of a page under one heading."""
+    return html.split(f'<h2 id="{heading}"')[1].split("</section>", maxsplit=1)[0]
+
+
+def test_the_overview_counts_what_runs_waits_failed_and_is_done(get: Get) -> None:
+    strip = get("/").text.split('aria-label="Summary"')[1].split("</ul>")[0]
+
+    words = re.sub(r"<[^>]+>", "", strip).split("\n")
+
+    assert [word.strip() for word in words if word.strip(" >")] == [
+        "1 running",
+        "2 waiting for you",
+        "1 failed",
+        "1 done",
+        "2 nodes live, 1 silent",
+    ]
+
+
+def test_what_needs_a_person_comes_first_with_the_text_to_paste(get: Get) -> None:
+    html = get("/").text
+
+    asked = section(html, "needs-you")
+
+    assert html.index('id="needs-you"') < html.index('id="running"') < html.index('id="projects"')
+    assert [name for name in ("A8 north", "B10 bridge", "Stuttgart Mitte") if name in asked] == [
+        "A8 north",
+        "B10 bridge",
+        "Stuttgart Mitte",
+    ]
+    assert "Ulm crossing" not in asked
+    assert "next:\n  stage: report\n  after: 3\n" in asked
+    assert 'data-copy="a8-north-edit"' in asked
+    assert 'href="https://forge.example/lab/state/-/edit/main/projects/a8-north.yaml"' in asked
+
+
+def test_a_broken_file_is_shown_with_its_place_and_only_once(get: Get) -> None:
+    html = get("/").text
+
+    assert html.count("projects/stuttgart-mitte.yaml:4:1: unknown field") == 1
+    assert "forge.example did not answer for 12 min" in html
+
+
+def test_a_running_stage_shows_node_progress_and_elapsed_time(get: Get) -> None:
+    running = section(get("/").text, "running")
+
+    assert "gpu-1" in running
+    assert 'value="41.6"' in running
+    assert "42 %" in running
+    assert "3 h 12 min" in running
+
+
+def test_queued_projects_say_what_they_wait_for(get: Get) -> None:
+    waiting = section(get("/").text, "waiting")
+
+    assert "detect needs 2 GPUs with 8 GiB" in waiting
+    assert "NoGpuFree" in waiting
+
+
+def test_stage_states_are_said_in_words(get: Get) -> None:
+    table = section(get("/").text, "projects")
+
+    assert "<b>detect</b> RUNNING" in table
+    assert "<b>detect</b> FAILED" in table
+    assert "<b>stabilise</b> SUCCEEDED" in table
+
+
+def test_the_filter_works_without_a_script(get: Get) -> None:
+    rows = re.findall(r'<tr id="project-([^"]+)"[^>]*?( hidden)?>', get("/?filter=HIGHWAY").text)
+
+    assert [name for name, hidden in rows if not hidden] == ["a8-north"]
+
+
+def test_a_filter_without_matches_says_so(get: Get) -> None:
+    assert '<p class="calm" id="no-match">No project matches' in get("/?filter=nowhere").text
+
+
+def test_a_site_without_projects_says_what_to_do(reader: FakeReader, get: Get) -> None:
+    reader.now = Status(projects=(), nodes=())
+
+    html = get("/").text
+
+    assert "Nothing waits for you" in html
+    assert "add a file below" in html
+    assert "No node has reported yet" in get("/nodes").text
+
+
+def test_a_project_shows_stages_conditions_runs_and_the_running_log(reader: FakeReader, get: Get) -> None:
+    reader.write("frame 12 of 48000")
+
+    html = get("/projects/ulm-07").text
+
+    assert html.count('<li class="done" id="stage-stabilise">') == 1
+    assert "EnvironmentChanged" in html
+    assert html.index("/projects/ulm-07/runs/3") < html.index('id="run-3"') < html.index('id="run-1"')
+    assert "gpu-3 went silent" in html
+    assert "frame 12 of 48000" in html
+    assert 'data-log="/projects/ulm-07/runs/3/log"' in html
+
+
+def test_a_run_shows_how_it_was_started(get: Get) -> None:
+    html = get("/projects/b10-bridge/runs/2").text
+
+    for fact in (
+        "OutOfMemory",
+        "killed at its limit",
+        "137",
+        "sha256:4b1fd2",
+        "9f2c41d07be",
+        "1/workspace",
+        "THRESHOLD",
+    ):
+        assert fact in html
+
+
+def test_a_succeeded_run_shows_its_results_images_and_files(reader: FakeReader, get: Get) -> None:
+    reader.files = {"plots/speed curve.png": b"png", "tracks.csv": b"a,b"}
+
+    html = get("/projects/ulm-01/runs/4").text
+
+    assert "1834" in html
+    assert '<img src="/projects/ulm-01/runs/4/output/plots/speed%20curve.png"' in html
+    assert '<a href="/projects/ulm-01/runs/4/output/tracks.csv">tracks.csv</a>' in html
+
+
+def test_an_unreadable_log_is_a_sentence_in_its_place(reader: FakeReader, get: Get) -> None:
+    get("/")
+    reader.log = lambda *_, **__: (_ for _ in ()).throw(BadInput("the log was removed after 7 days"))  # type: ignore[method-assign]
+
+    page = get("/projects/ulm-01/runs/4")
+
+    assert page.status_code == 200
+    assert "the log was removed after 7 days" in page.text
+
+
+def test_nodes_show_silence_drain_and_what_runs(get: Get) -> None:
+    html = get("/nodes").text
+
+    assert "Silent for 6 h 24 min" in html
+    assert "Drained" in html
+    assert '<a href="/projects/ulm-07/runs/3">ulm-07/0003-detect</a>' in html
+    assert "/var/lib/winslow is 97 % full" in html
+
+
+def test_a_node_read_from_git_alone_is_not_called_dead(reader: FakeReader, get: Get) -> None:
+    reader.now = replace(reader.now, nodes=(replace(reader.now.nodes[0], live=None, silent_for=None),))
+
+    html = get("/nodes").text
+
+    assert "Not known" in html
+    assert "Silent" not in html
+
+
+def test_the_api_gives_the_status_as_every_reader_sees_it(reader: FakeReader, get: Get) -> None:
+    answer = get("/api/status")
+
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == json.loads(json.dumps(dump_status(reader.now)))
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/projects/nope", "There is no project nope."),
+        ("/projects/ulm-07/runs/99", "Project ulm-07 has no run 99."),
+        ("/projects/ulm-07/runs/99/log", "project ulm-07 has no run 99"),
+        ("/elsewhere", "There is no such page."),
+        ("/static/secret", "There is no file secret here."),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_what_does(get: Get, path: str, says: str) -> None:
+    page = get(path)
+
+    assert page.status_code == 404
+    assert says in page.text
+    assert '<a href="/projects/ulm-01">Ulm crossing, flight 01</a>' in page.text
+
+
+def test_a_fragment_is_the_main_part_alone(get: Get) -> None:
+    html = get("/", x_fragment="main").text
+
+    assert html.lstrip().startswith("<main")
+    assert "<head>" not in html
+
+
+def test_a_log_the_browser_holds_is_not_sent_again(reader: FakeReader, get: Get) -> None:
+    reader.write("a line")
+
+    html = get("/projects/ulm-07", x_fragment="log-3").text
+
+    assert "a line" not in html
+    assert '<section class="log" id="log-3" data-keep></section>' in html
+
+
+def test_an_unchanged_page_is_304_and_a_changed_one_is_not(reader: FakeReader, get: Get) -> None:
+    etag = get("/nodes").headers["etag"]
+
+    assert get("/nodes", if_none_match=etag).status_code == 304
+    assert get("/nodes", if_none_match=etag).content == b""
+    assert get("/", if_none_match=etag).status_code == 200
