@@ -12,6 +12,7 @@ from reconciler import __version__
 from reconciler.agent.apply import Applier
 from reconciler.agent.attempt import Attempts
 from reconciler.agent.containers import Containers
+from reconciler.agent.http import OpenClaim
 from reconciler.agent.liveness import Liveness, refuse_a_clone
 from reconciler.agent.observe import Ancestry, Identity, Memory, look_at_myself
 from reconciler.agent.ports import Clock, Fetched, Host, Observed, Runtime, Share, Source
@@ -123,25 +124,22 @@ class Agent:
         """Stop our containers and release their claims, so that any node may start those stages again."""
         containers = {container.key: container for container in self._runtime.list()}
         ledger = self._share.read()
-        for name, history in ledger.projects.items():
-            for run in history.runs:
-                if run.claim is None or run.claim.node != self.config.name:
-                    continue
-                record = Released(
-                    number=run.next_number,
-                    token=new_token(),
-                    share=ledger.share,
-                    node=self.config.name,
-                    at=self._clock.now(),
-                    reason="Drained",
-                    message=f"{self.config.name} stopped and handed its work over",
-                    counts=False,
-                )
-                self._share.publish_run(name, run.created, record)
-                for container in containers.values():
-                    if (container.key.project, container.key.run) == (name, run.number):
-                        self._runtime.stop(container)
-                        self._runtime.remove(container)
+        for project, run in claims_of(ledger, self.config.name):
+            record = Released(
+                number=run.next_number,
+                token=new_token(),
+                share=ledger.share,
+                node=self.config.name,
+                at=self._clock.now(),
+                reason="Drained",
+                message=f"{self.config.name} stopped and handed its work over",
+                counts=False,
+            )
+            self._share.publish_run(project, run.created, record)
+            for key, container in containers.items():
+                if (key.project, key.run) == (project, run.number):
+                    self._runtime.stop(container)
+                    self._runtime.remove(container)
 
     def _runtime_versions(self) -> Mapping[str, str]:
         try:
@@ -225,15 +223,15 @@ class Agent:
     def desired(self) -> Desired | None:
         return self._fetched.desired
 
-    def claims(self) -> list[dict[str, object]]:
-        """This node's open claims, for its health page."""
+    def claims(self) -> tuple[OpenClaim, ...]:
+        """This node's open claims as of the last tick."""
         if self._ledger is None:
-            return []
-        return [
-            {"run": run.number, "stage": run.stage, "number": run.claim.number, "token": run.claim.token}
-            for run in claims_of(self._ledger, self.config.name)
+            return ()
+        return tuple(
+            OpenClaim(project=project, run=run.number, number=run.claim.number, token=run.claim.token)
+            for project, run in claims_of(self._ledger, self.config.name)
             if run.claim is not None
-        ]
+        )
 
     def conditions(self) -> tuple[Condition, ...]:
         """What keeps this node from working as it should."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.core.desired import Desired, NodePolicy, Requires
 from reconciler.core.ledger import Ledger, Run, RunCreated
-from reconciler.core.names import NodeName
+from reconciler.core.names import NodeName, ProjectName
 from reconciler.core.nodes import Capacity, Node
 
 
@@ -67,11 +67,11 @@ def usage(ledger: Ledger) -> dict[NodeName, Used]:
     return used
 
 
-def claims_of(ledger: Ledger, node: NodeName) -> list[Run]:
+def claims_of(ledger: Ledger, node: NodeName) -> list[tuple[ProjectName, Run]]:
     """The open runs that ``node`` claims."""
     return [
-        run
-        for history in ledger.projects.values()
+        (project, run)
+        for project, history in sorted(ledger.projects.items())
         for run in history.runs
         if run.claim is not None and run.claim.node == node
     ]

@@ -14,7 +14,7 @@ from reconciler.core.environment import Setting
 from reconciler.core.ledger import Aborted, Claim, Failed, Ledger, Lost, ProjectHistory, Released, Run, RunPhase
 from reconciler.core.names import NodeName, PipelineName, ProjectName, StageName, run_directory
 from reconciler.core.nodes import Node
-from reconciler.core.placement import Need, limited, place, usage
+from reconciler.core.placement import Need, claims_of, limited, place, usage
 from reconciler.core.start import queued
 from reconciler.core.status import (
     Condition,
@@ -214,12 +214,7 @@ def _shown(setting: Setting) -> str:
 def _node(desired: Desired, ledger: Ledger, node: Node) -> NodeStatus:
     policy = desired.nodes.get(node.name, NodePolicy())
     capacity = limited(node.record.capacity, policy)
-    running = [
-        f"{project}/{run_directory(run.number, run.stage)}"
-        for project, history in sorted(ledger.projects.items())
-        for run in history.runs
-        if run.claim is not None and run.claim.node == node.name
-    ]
+    running = [f"{project}/{run_directory(run.number, run.stage)}" for project, run in claims_of(ledger, node.name)]
     return NodeStatus(
         node=node.name,
         live=node.is_live(desired.site.ttl.total_seconds()),

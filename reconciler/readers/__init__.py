@@ -6,20 +6,11 @@ branch ``observed`` of any clone, for people without the share.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Protocol
 
+from reconciler.codec.log import LogLine
 from reconciler.core.names import ProjectName, RunNumber
 from reconciler.core.status import Status
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
-    """One line of a program's output; ``stream`` is stdout, stderr or winslow (our own remark)."""
-
-    time: datetime
-    stream: str
-    line: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +38,6 @@ class Reader(Protocol):
     def open_output(self, project: ProjectName, run: RunNumber, path: str) -> str:
         """Absolute path of one output file, after checking that it lies inside; BadInput otherwise."""
         ...
+
+
+__all__ = ["LogLine", "LogPage", "Reader"]
