@@ -174,7 +174,8 @@ def test_a_hanging_remote_is_given_up_and_leaves_no_process(silent_port: int, cl
 def test_descent_is_answered_while_a_fetch_hangs(
     forge: Forge, clone_of: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commit = Commit(forge.save("winslow.yaml", "version: 1\n"))
+    parent = Commit(forge.save("winslow.yaml", "version: 1\n"))
+    commit = Commit(forge.save("winslow.yaml", "version: 1\n# more\n"))
     repository = clone_of(forge.url)
     repository.fetch_head()
     hangs, ends = threading.Event(), threading.Event()
@@ -189,7 +190,6 @@ def test_descent_is_answered_while_a_fetch_hangs(
     fetching = threading.Thread(target=repository.fetch_head)
     fetching.start()
     assert hangs.wait(20)
-    parent = Commit(forge.git("rev-parse", "HEAD"))
     assert repository.descends(commit, parent) is True
     ends.set()
     fetching.join()
