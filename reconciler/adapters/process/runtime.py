@@ -1,0 +1,231 @@
+"""The process runtime: stages as plain processes of the reconciler's user.
+
+Cpus and memory are counted when a stage is placed but not enforced: a process may use more than it asked
+for. Of GPUs it sees those of its claim (``CUDA_VISIBLE_DEVICES``). A systemd unit needs ``KillMode=process``,
+or stopping the reconciler stops the stages too.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reconciler.adapters.inputs import input_exists
+from reconciler.adapters.process import procfs, state
+from reconciler.agent.ports import LogSummary
+from reconciler.codec.log import pointer_of, time_of
+from reconciler.codec.log_file import LogFile
+from reconciler.config import ProcessConfig
+from reconciler.core.containers import Container, ContainerState, Order
+from reconciler.core.labels import NODE, SHARE, key_of, labels_of
+from reconciler.core.names import NodeName, ShareId
+from reconciler.core.stage_environment import on_node, require_inputs, stage_environment
+from reconciler.errors import EngineUnavailable, ShareUnavailable, StartFailed, Transient
+
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
+START_WITHIN = 30.0
+INHERITED = ("PATH", "HOME", "LANG")
+
+
+class ProcessRuntime:
+    """``local`` is the node's private directory; state files are kept below it in ``process/``."""
+
+    name = "process"
+
+    def __init__(self, config: ProcessConfig, *, local: Path, boot: str, node: NodeName, share: ShareId) -> None:
+        self._config = config
+        self._directory = local / "process"
+        self._boot = boot
+        self._node = node
+        self._share = share
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineUnavailable(
+                f"{self._directory} can't be made: {error.strerror}; see `local` in node.yaml"
+            ) from error
+
+    def check(self) -> Mapping[str, str]:
+        return {"process": f"python {platform.python_version()}"}
+
+    def resolve(self, image: str) -> str | None:
+        """Processes have no images."""
+        return None
+
+    def start(self, order: Order, *, image_digest: str | None) -> Container:
+        path = str(self._directory / f"{order.key.slug}.json")
+        if (found := self._find(path)) is not None:
+            return found
+        if not order.command:
+            raise StartFailed(
+                "CommandMissing",
+                f"this node runs plain processes, but stage '{order.key.stage}' has no process command: write "
+                "`process: {command: [...]}` for the stage in its pipeline, or require a node with docker",
+            )
+        require_inputs(order, input_exists)
+        answer = self._launch(self._spec(order, path))
+        if "failed" in answer:
+            raise StartFailed(
+                "CommandNotFound",
+                f"'{order.command[0]}' can't be started: {answer['failed']}; correct the stage's process command, "
+                f"or PATH in `process.environment` of this node's node.yaml",
+            )
+        if "unwritable" in answer:
+            raise ShareUnavailable(str(answer["unwritable"]))
+        if (found := self._find(path)) is None:
+            raise EngineUnavailable(f"the supervisor of {order.key.slug} died while it started; see {path}")
+        return found
+
+    def list(self) -> Sequence[Container]:
+        found = (self._find(str(path)) for path in sorted(self._directory.glob("*.json")))
+        return [container for container in found if container is not None]
+
+    def wait(self, container: Container) -> Container:
+        while True:
+            found = self._find(container.handle)
+            if found is None:
+                return _vanished(container)
+            if found.state is ContainerState.EXITED:
+                return found
+            self._await_supervisor(container, timeout=60.0)
+
+    def stop(self, container: Container) -> None:
+        """The supervisor asks, waits for the grace and kills; one that does not answer is killed with its program."""
+        found = state.read(container.handle)
+        if found is None or found["boot"] != self._boot:
+            return
+        with procfs.held(**found["supervisor"]) as supervisor:
+            if supervisor is not None:
+                _signal(supervisor, signal.SIGTERM)
+                if not _ended(supervisor, self._config.stop_grace.total_seconds() + 15.0):
+                    _signal(supervisor, signal.SIGKILL)
+                    _ended(supervisor, 15.0)
+        self._kill_orphans(found)
+
+    def remove(self, container: Container) -> None:
+        found = self._find(container.handle)
+        if found is not None and found.state is not ContainerState.EXITED:
+            raise Transient(f"{container.key.slug} still runs; it is forgotten after its end")
+        if (kept := state.read(container.handle)) is not None:
+            self._kill_orphans(kept)
+        Path(container.handle).unlink(missing_ok=True)
+
+    def follow_log(self, container: Container, path: str) -> LogSummary:
+        """The supervisor writes the log; this waits for it and says what it wrote."""
+        self.wait(container)
+        try:
+            log = LogFile(path)  # cuts off a torn line, if the supervisor was killed while it wrote
+            summary = log.tally.summary()
+            log.close()
+        except OSError as error:
+            raise ShareUnavailable(f"{path} can't be read: {error.strerror}") from error
+        return LogSummary(pointer=pointer_of(summary, path), results=summary.results)
+
+    def _spec(self, order: Order, path: str) -> state.Spec:
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        devices = {"CUDA_VISIBLE_DEVICES": ",".join(order.gpus)}
+        seen = stage_environment(order, on_node(order))
+        return {
+            "path": path,
+            "labels": labels_of(order.key, order.node),
+            "boot": self._boot,
+            "command": list(order.command),
+            "environment": {**inherited, **devices, **self._config.environment, **seen},
+            "workspace": order.paths.workspace,
+            "log": f"{order.paths.claim}/log.jsonl",
+            "grace": self._config.stop_grace.total_seconds(),
+        }
+
+    def _launch(self, spec: state.Spec) -> Mapping[str, Any]:
+        """Hand the order to a new supervisor; its answer comes as soon as the program runs or can't."""
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(SUPERVISOR)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={"LANG": "C.UTF-8"},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineUnavailable(f"no process can be started on this node: {error.strerror}") from error
+        with process:
+            try:
+                answer, _ = process.communicate(json.dumps(spec).encode(), timeout=START_WITHIN)
+                return dict(json.loads(answer or b"{}"))
+            except (subprocess.TimeoutExpired, ValueError) as error:
+                process.kill()
+                raise EngineUnavailable(f"the supervisor did not answer within {START_WITHIN:g} s") from error
+
+    def _find(self, path: str) -> Container | None:
+        """The process of this node and share that the state file describes, as it is now."""
+        found = state.read(path)
+        if found is None:
+            return None
+        lost = False
+        if found["ended_at"] is None and not self._lives(found):
+            found = state.read(path) or found  # it may have ended, properly, between the two looks
+            lost = found["ended_at"] is None
+        labels = found["labels"]
+        key = key_of(labels)
+        if key is None or labels.get(SHARE) != self._share or labels.get(NODE) != self._node:
+            return None
+        over = lost or found["ended_at"] is not None
+        return Container(
+            key=key,
+            handle=path,
+            state=ContainerState.EXITED if over else ContainerState.RUNNING,
+            boot=found["boot"],
+            exit_code=found["exit_code"],
+            error="supervisor vanished" if lost else found["error"],
+            started_at=time_of(found["started_at"]),
+            ended_at=time_of(found["ended_at"]) if found["ended_at"] else None,
+        )
+
+    def _lives(self, found: state.State) -> bool:
+        return (
+            found["boot"] == self._boot
+            and procfs.start_time(found["supervisor"]["pid"]) == found["supervisor"]["start"]
+        )
+
+    def _await_supervisor(self, container: Container, timeout: float) -> None:
+        found = state.read(container.handle)
+        if found is not None and found["boot"] == self._boot:
+            with procfs.held(**found["supervisor"]) as supervisor:
+                if supervisor is not None:
+                    _ended(supervisor, timeout)
+
+    def _kill_orphans(self, found: state.State) -> None:
+        """The first process dies with its supervisor; what that one had started may not have."""
+        if found["program"] is not None and found["boot"] == self._boot:
+            procfs.kill_session(found["program"]["pid"], found["program"]["start"])
+
+
+def _vanished(container: Container) -> Container:
+    return Container(
+        key=container.key,
+        handle=container.handle,
+        state=ContainerState.EXITED,
+        boot=container.boot,
+        error="its state file is gone",
+        started_at=container.started_at,
+    )
+
+
+def _signal(pidfd: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)
+
+
+def _ended(pidfd: int, timeout: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(timeout * 1000))

@@ -1,0 +1,238 @@
+"""Watches one program so that the reconciler need not: ``python -I -S supervisor.py``, the order on stdin.
+
+It leads its own session and has no parent that matters, so neither the reconciler's end nor a Ctrl-C in its
+terminal reaches it. It writes the program's output to log.jsonl and its end to the state file, and takes
+SIGTERM as "stop it": SIGTERM to the program's session, after the grace SIGKILL. What the program leaves
+running when it ends is killed, as the end of a container would. Started for each stage, it imports little.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from typing import cast
+
+sys.path.insert(0, os.path.abspath(f"{__file__}/../../../.."))  # noqa: PTH100 - -I and -S leave us no path
+
+from reconciler.adapters.process import procfs, state
+from reconciler.codec.log_file import LogFile
+from reconciler.codec.log_lines import STDERR, STDOUT, WINSLOW, Entry, Splitter, stamp_of
+
+CHUNK = 65_536
+DRAIN = 2.0
+"""Seconds to wait for the end of output after everything was killed."""
+GIVE_UP = 60.0
+"""Seconds to try to write the log's end, once the program has ended."""
+MOST_PENDING = 50_000
+"""Lines kept while the log can't be written; then the program waits in its own writes."""
+
+_prctl = ctypes.CDLL(None).prctl
+
+
+def _die_with_supervisor() -> None:
+    _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nobody would see the program's end
+
+
+class Watch:
+    """The program from its start to its end."""
+
+    def __init__(self, program: "subprocess.Popen[bytes]", log: LogFile, grace: float, signals: int) -> None:
+        self._program = program
+        self._session = (program.pid, procfs.start_time(program.pid) or 0)
+        self._log = log
+        self._grace = grace
+        self._signals = signals
+        self._splitters = {STDOUT: Splitter(), STDERR: Splitter()}
+        self._pending: list[Entry] = []
+        self._selector = selectors.DefaultSelector()
+        self._open = 0
+        self._glimpsed_at = time.monotonic()
+        self._kill_at: float | None = None
+        self._asked = False
+        self._ended_at: float | None = None
+        self.log_error = ""
+
+    def run(self) -> int:
+        """Follow the program to its end and its log's end; return its exit code as a shell counts."""
+        pidfd = os.pidfd_open(self._program.pid)
+        self._selector.register(pidfd, selectors.EVENT_READ, None)
+        self._selector.register(self._signals, selectors.EVENT_READ, None)
+        for stream, pipe in ((STDOUT, self._program.stdout), (STDERR, self._program.stderr)):
+            if pipe is not None:
+                self._selector.register(pipe.fileno(), selectors.EVENT_READ, stream)
+                self._open += 1
+        while not self._is_over():
+            for key, _ in self._selector.select(self._patience()):
+                if isinstance(key.data, str):
+                    self._read(key.fd, key.data)
+                elif key.fd == pidfd:
+                    self._selector.unregister(pidfd)
+                    self._ended()
+                else:
+                    self._stop()
+            self._kill_if_due()
+            self._glimpse_if_due()
+            self._flush()
+        code = self._program.wait()
+        self._close_log()
+        return code if code >= 0 else 128 - code
+
+    def _patience(self) -> float:
+        return 0.05 if self._ended_at is not None else 0.5
+
+    def _is_over(self) -> bool:
+        if self._ended_at is None:
+            return False
+        return self._open == 0 or time.monotonic() - self._ended_at > DRAIN
+
+    def _read(self, pipe: int, stream: str) -> None:
+        if len(self._pending) > MOST_PENDING:
+            time.sleep(0.05)
+            return
+        data = os.read(pipe, CHUNK)
+        stamp, splitter = stamp_of(time.time_ns()), self._splitters[stream]
+        if not data:
+            self._selector.unregister(pipe)
+            self._open -= 1
+        texts = splitter.feed(data) if data else splitter.finish()
+        self._pending += [Entry(stamp, stream, text) for text in texts]
+
+    def _ended(self) -> None:
+        """The program's first process is a zombie now: its session can't be anybody else's yet."""
+        procfs.kill_session(*self._session)
+        self._program.wait()
+        self._ended_at = time.monotonic()
+
+    def _stop(self) -> None:
+        if signal.SIGTERM in os.read(self._signals, 64) and not self._asked:
+            self._asked = True
+            self._remark(f"asked to stop; killed after {self._grace:g} s")
+            self._kill_at = time.monotonic() + self._grace
+            if self._ended_at is None:
+                os.killpg(self._program.pid, signal.SIGTERM)
+
+    def _kill_if_due(self) -> None:
+        if self._kill_at is not None and time.monotonic() >= self._kill_at and self._ended_at is None:
+            self._kill_at = None
+            self._remark("did not stop in time; killed")
+            procfs.kill_session(*self._session)
+
+    def _remark(self, text: str) -> None:
+        self._pending.append(Entry(stamp_of(time.time_ns()), WINSLOW, text))
+
+    def _glimpse_if_due(self) -> None:
+        if time.monotonic() - self._glimpsed_at < 1.0:
+            return
+        self._glimpsed_at = time.monotonic()
+        stamp = stamp_of(time.time_ns())
+        for stream, splitter in self._splitters.items():
+            self._pending += [Entry(stamp, stream, text) for text in splitter.glimpse()]
+
+    def _flush(self) -> None:
+        try:
+            if self._pending:
+                self._log.write(self._pending)
+                self._pending = []
+            self._log.sync_if_due()
+            self.log_error = ""
+        except OSError as error:
+            self.log_error = f"the log could not be written: {error}"
+            time.sleep(0.2)
+
+    def _close_log(self) -> None:
+        stamp = stamp_of(time.time_ns())
+        for stream, splitter in self._splitters.items():
+            self._pending += [Entry(stamp, stream, text) for text in splitter.finish()]
+        deadline = time.monotonic() + GIVE_UP
+        self._flush()
+        while self._pending and time.monotonic() < deadline:
+            self._flush()
+        try:
+            self._log.close()
+        except OSError as error:
+            self.log_error = f"the log could not be written: {error}"
+
+
+def supervise(spec: state.Spec) -> None:
+    """Start the program, say how that went on stdout, and stay with it."""
+    signals = _catch_signals()
+    found = _new_state(spec)
+    if not state.create(spec["path"], found):
+        return _report({"exists": True})
+    try:
+        log = LogFile(spec["log"])
+        program = _start(spec)
+    except OSError as error:
+        os.unlink(spec["path"])  # noqa: PTH108
+        return _report(_failure(spec, error))
+    found["program"] = {"pid": program.pid, "start": procfs.start_time(program.pid) or 0}
+    state.replace(spec["path"], found)
+    _report({"started": True})
+    watch = Watch(program, log, spec["grace"], signals)
+    found["exit_code"] = watch.run()
+    found["error"] = watch.log_error
+    found["ended_at"] = stamp_of(time.time_ns())
+    state.replace(spec["path"], found)
+    return None
+
+
+def _catch_signals() -> int:
+    """From before anybody can know of us: a descriptor that yields the numbers of signals as they come."""
+    read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(write)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)  # a handler, unlike SIG_IGN, is not passed on by exec
+    return read
+
+
+def _new_state(spec: state.Spec) -> state.State:
+    return {
+        "labels": spec["labels"],
+        "boot": spec["boot"],
+        "supervisor": {"pid": os.getpid(), "start": procfs.start_time(os.getpid()) or 0},
+        "program": None,
+        "started_at": stamp_of(time.time_ns()),
+        "ended_at": None,
+        "exit_code": None,
+        "error": "",
+    }
+
+
+def _start(spec: state.Spec) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        spec["command"],
+        cwd=spec["workspace"],
+        env=spec["environment"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=_die_with_supervisor,  # noqa: PLW1509 - this process has one thread
+    )
+
+
+def _failure(spec: state.Spec, error: OSError) -> dict[str, object]:
+    if error.filename in {spec["log"], spec["workspace"]}:
+        return {"unwritable": f"{error.filename}: {error.strerror}"}
+    return {"failed": error.strerror or str(error)}
+
+
+def _report(answer: dict[str, object]) -> None:
+    """Answer the reconciler, which may be gone, and let go of what it gave us."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, json.dumps(answer).encode())
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+
+
+if __name__ == "__main__":
+    given = cast("state.Spec", json.load(sys.stdin.buffer))
+    if os.fork() == 0:  # the reconciler waits for the parent only, so that we never become its zombie
+        supervise(given)
