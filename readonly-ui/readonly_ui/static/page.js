@@ -8,12 +8,16 @@ document.documentElement.classList.add("js");
 
 // --- what the server can't know: the reader's time zone and what stands in the filter ---
 
-function prepare(root) {
+function localise(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const date = new Date(time.dateTime);
     time.title = date.toLocaleString();
     if ("clock" in time.dataset) time.textContent = date.toLocaleTimeString("en-GB");
   }
+}
+
+function prepare(root) {
+  localise(root);
   const filter = document.getElementById("filter");
   if (filter) applyFilter(root, filter.value);
 }
@@ -91,16 +95,15 @@ function entry({ t, s, l }) {
   const item = document.createElement("li");
   const time = document.createElement("time");
   const text = document.createElement("span");
-  const date = new Date(t);
   time.dateTime = t;
-  time.title = date.toLocaleString();
-  time.textContent = date.toLocaleTimeString("en-GB");
+  time.dataset.clock = "";
   if (s !== "stdout") {
     item.className = s === "stderr" ? "stderr" : "remark";
     text.append(Object.assign(document.createElement("b"), { textContent: s }), " ");
   }
   text.append(l);
   item.append(time, text);
+  localise(item);
   return item;
 }
 
@@ -121,8 +124,10 @@ const scrollToEnd = () => main.querySelectorAll(".lines").forEach((lines) => (li
 // --- the loop: one round at a time, none while nobody looks ---
 
 let since = null;
+let busy = false;
 async function round() {
-  if (document.hidden) return;
+  if (document.hidden || busy) return;
+  busy = true;
   try {
     await refresh();
     for (const lines of main.querySelectorAll("[data-log]")) await follow(lines);
@@ -132,6 +137,7 @@ async function round() {
     offline.textContent = `This page can't reach its server since ${since}. It shows what was known then and keeps trying.`;
   }
   offline.hidden = !since;
+  busy = false;
 }
 
 async function loop() {
