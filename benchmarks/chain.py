@@ -1,0 +1,65 @@
+"""20 trivial stages in a chain, against the bare SDK's create, start, wait, remove of the same 20 containers.
+
+Goal: at most 1.3 times the bare loop.
+"""
+
+import statistics
+import time
+
+import docker
+from bench_site import IMAGE, Site, build_image, site
+
+STAGES = 20
+ROUNDS = 3
+GOAL = 1.3
+
+
+def bare() -> float:
+    client = docker.from_env()
+    start = time.monotonic()
+    for _ in range(STAGES):
+        container = client.containers.create(IMAGE, ["/bin/true"], network_mode="none", init=True)
+        container.start()
+        container.wait()
+        container.remove()
+    client.close()
+    return time.monotonic() - start
+
+
+def chained(place: Site, name: str) -> float:
+    """Seconds from the first RUN record to the last DONE record, by one clock: this process's, watching the share."""
+    place.write(f"projects/{name}.yaml", f"name: {name}\npipeline: chain\n")
+    place.push()
+    first: list[float] = []
+
+    def finished() -> bool:
+        history = place.share.read().history(name)  # type: ignore[arg-type]
+        if history.runs and not first:
+            first.append(time.monotonic())
+        return len(history.runs) == STAGES and history.runs[-1].is_final
+
+    place.until(finished, 120)
+    return time.monotonic() - first[0]
+
+
+def main() -> None:
+    build_image()
+    ratios = []
+    with site() as place:
+        stages = "".join(
+            f"  - name: s{n:02d}\n    image: {IMAGE}\n    command: [/bin/true]\n    requires: {{cpus: 0.1}}\n"
+            for n in range(STAGES)
+        )
+        place.write("pipelines/chain.yaml", f"name: Chain\nstages:\n{stages}")
+        place.write("projects/README.md", "")
+        place.push()
+        with place.node():
+            for n in range(ROUNDS):
+                floor, ours = bare(), chained(place, f"round-{n}")
+                ratios.append(ours / floor)
+                print(f"bare {floor:6.2f} s   winslow {ours:6.2f} s   ratio {ours / floor:.2f}", flush=True)
+    print(f"median ratio {statistics.median(ratios):.2f} (goal: at most {GOAL})")
+
+
+if __name__ == "__main__":
+    main()
