@@ -108,13 +108,12 @@ class NodeCollector(Collector):
         labels = {"node": health.node, "incarnation": health.incarnation}
         up = GaugeMetricFamily("winslow_node_ok", "1 while the node's loop turns", labels=list(labels))
         up.add_metric(list(labels.values()), float(health.ok()))
-        claims = GaugeMetricFamily("winslow_claims", "Runs that this node acts on", value=len(health.claims()))
         conditions = GaugeMetricFamily(
             "winslow_condition", "1 for each condition that holds", labels=["type", "reason"]
         )
         for kind, reason in sorted({(c.type, c.reason) for c in health.conditions() if c.status == "True"}):
             conditions.add_metric([kind, reason], 1.0)
-        found = [up, claims, conditions]
+        found = [up, conditions]
         if (since := health.since_last_tick()) is not None:
             found.append(GaugeMetricFamily("winslow_last_tick_seconds", "Seconds since the last tick", value=since))
         return found + [

@@ -44,7 +44,7 @@ class Health:
         return [claim]
 
     def numbers(self) -> dict[str, float]:
-        return {"running_stages": 1.0}
+        return {"claims": 1.0, "running_stages": 2.0}
 
 
 def ask(
@@ -103,9 +103,11 @@ def test_metrics_are_prometheus_text() -> None:
     assert 'winslow_node_ok{incarnation="1f2e",node="node-1"} 1.0' in lines
     assert "winslow_claims 1.0" in lines
     assert "winslow_last_tick_seconds 0.25" in lines
-    assert "winslow_running_stages 1.0" in lines
+    assert "winslow_running_stages 2.0" in lines
     assert 'winslow_condition{reason="SourceUnreachable",type="SourceUnreachable"} 1.0' in lines
     assert "c0ffee" not in answer.text
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
 
 
 def test_two_nodes_in_one_process_keep_their_numbers_apart() -> None:
