@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Literal
 
 from cattrs import Converter
@@ -13,6 +14,7 @@ def converter(finest: Literal["milliseconds", "microseconds"]) -> Converter:
     """Times as RFC 3339 in UTC, enums as their values, tuples as lists, a secret as its name."""
     made = Converter(detailed_validation=False, unstruct_collection_overrides={tuple: list})
     made.register_unstructure_hook(datetime, lambda moment: write_time(moment, finest))
+    made.register_unstructure_hook(StrEnum, lambda word: word.value)
     made.register_structure_hook(datetime, lambda text, _: read_time(text))
     made.register_structure_hook(str | Secret, lambda value, _: _setting(value))
     return made

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import yaml
 
 from reconciler.codec.scalars import resolve
+from reconciler.codec.yaml_wording import reworded
 from reconciler.core.problems import Problem
 
 MAX_BYTES = 1 << 20
@@ -90,7 +91,7 @@ def compose(data: bytes, file: str, parser: type[Any] = PARSER) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        composer.stop(line, column, _reworded(error, text, line, column))
+        composer.stop(line, column, reworded(error, text, line, column))
     except (yaml.YAMLError, ValueError, OverflowError):
         # Escapes that stand for no character, and the like: the parser does not say where.
         composer.stop(1, 1, "this is not valid YAML: an escape or tag in it stands for no character")
@@ -246,30 +247,3 @@ def _key_fault(node: Node, *, plain: bool) -> str | None:
     if isinstance(node.value, str):
         return None
     return f'a key must be text: write "{node.text}" in quotes' if node.text else "a key is missing before the ':'"
-
-
-_REWORDED = (
-    ("cannot start any token", "this character can't begin a value here; put the text in quotes"),
-    ("could not find expected ':'", "a ':' is missing: a line in a mapping reads 'key: value'"),
-    (
-        "mapping values are not allowed",
-        "a ': ' can't stand here; put text that holds it in quotes, or check the indentation",
-    ),
-    ("expected key", "this line does not fit the ones above; check the indentation and the ':' after the key"),
-    ("expected <block end>", "this line does not fit the ones above; check the indentation"),
-    ("expected '-' indicator", "a list's entry beginning with '- ' is missing; check the indentation"),
-    ("',' or ']'", "a ',' or the closing ']' of a list is missing"),
-    ("',' or '}'", "a ',' or the closing '}' of a mapping is missing"),
-    ("end of stream", "the file ends inside quotes; write the closing quote"),
-    ("expected <document start>", "this line does not fit the ones above; check the indentation"),
-    ("block sequence entries are not allowed", "a list's entry can't begin here; put the '- ' on a line of its own"),
-)
-
-
-def _reworded(error: yaml.MarkedYAMLError, text: str, line: int, column: int) -> str:
-    """The parser's complaint in a person's words; its own words where we know none better."""
-    lines = text.splitlines()
-    if line <= len(lines) and lines[line - 1][column - 1 : column] == "\t":
-        return "a tab stands here; YAML is indented with spaces"
-    problem = str(error.problem or error.context or "it ends too early")
-    return next((words for part, words in _REWORDED if part in problem), f"this is not valid YAML: {problem}")

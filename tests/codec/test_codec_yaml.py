@@ -143,8 +143,12 @@ def test_keys_and_values_know_their_places(parser: type[Any]) -> None:
 def test_any_bytes_are_read_or_refused(parser: type[Any], data: bytes) -> None:
     try:
         compose(data, "f.yaml", parser)
-    except NotYaml as fault:
-        assert all(problem.line >= 1 and problem.column >= 1 for problem in fault.problems)
+    except NotYaml as refused:
+        places = [(problem.line, problem.column) for problem in refused.problems]
+    else:
+        places = [(1, 1)]
+    assert places
+    assert min(min(place) for place in places) >= 1
 
 
 @given(text=st.text(alphabet="ab:-[]{}&*!|>'\"#%,? \n<0", max_size=60))
@@ -160,8 +164,8 @@ def test_both_parsers_agree_on_what_is_read(text: str) -> None:
         assert ours == fallback
 
 
-@pytest.mark.parametrize("style", [None, '"'])
 @given(data=json_like)
-def test_json_like_data_is_read_as_pyyaml_reads_it(style: str | None, data: object) -> None:
-    written = yaml.safe_dump(data, default_style=style)
+def test_json_like_data_is_read_as_pyyaml_reads_it(data: object) -> None:
+    """Quoted, because what PyYAML leaves plain (``1e3``) YAML 1.2 reads differently."""
+    written = yaml.safe_dump(data, default_style='"')
     assert compose(written.encode(), "f.yaml").data == yaml.safe_load(written) == data
