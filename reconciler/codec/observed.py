@@ -12,10 +12,11 @@ from reconciler.codec.emit import dump_yaml
 from reconciler.codec.overview import overview
 from reconciler.codec.status import dump_status, load_status
 from reconciler.core.names import run_directory
-from reconciler.core.status import Status
+from reconciler.core.status import ProjectPhase, Status
 
+SUBJECT = 72
 VOLATILE_RUN = {"progress"}
-VOLATILE_NODE = {"live", "silent_for"}
+VOLATILE_NODE = {"live", "silent_for", "running"}
 
 
 def fold(status: Status) -> dict[str, str]:
@@ -44,22 +45,32 @@ def unfold(files: Mapping[str, str]) -> Status:
             folder = path.removesuffix("status.yaml")
             runs = [{**run, "progress": None} for p, run in loaded.items() if p.startswith(f"{folder}runs/")]
             projects.append({**project, "runs": runs})
-    nodes = [{**node, "live": None, "silent_for": None} for path, node in loaded.items() if path.startswith("nodes/")]
+    nodes = [
+        {**node, "live": None, "silent_for": None, "running": []}
+        for path, node in loaded.items()
+        if path.startswith("nodes/")
+    ]
     return load_status({**loaded["status.yaml"], "projects": projects, "nodes": nodes})
 
 
 def headline(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """The commit message: what happened, one line a change; the subject is the first, or their number."""
-    changed = [path for path in sorted({*before, *after}) if before.get(path) != after.get(path)]
-    lines = [line for path in changed if (line := _happened(path, before.get(path), after.get(path)))]
+    """The commit message: what happened, one line a change, runs first; the subject is as many as fit."""
+    changed = [path for path in {*before, *after} if before.get(path) != after.get(path)]
+    lines = [
+        line for path in sorted(changed, key=_order) if (line := _happened(path, before.get(path), after.get(path)))
+    ]
     if not lines:
         return "Update\n"
-    if len(lines) == 1:
-        return lines[0] + "\n"
     subject = "; ".join(lines)
-    if len(subject) > 72:
-        subject = f"{len(lines)} changes: {lines[0]}"
-    return subject + "\n\n" + "\n".join(lines) + "\n"
+    if len(subject) <= SUBJECT:
+        return subject + "\n"
+    more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+    return lines[0][: SUBJECT - len(more)] + more + "\n\n" + "\n".join(lines) + "\n"
+
+
+def _order(path: str) -> tuple[int, str]:
+    kinds = ["/runs/" in path, path.startswith("projects/"), path.startswith("nodes/")]
+    return (kinds.index(True) if True in kinds else len(kinds), path)
 
 
 def _happened(path: str, before: str | None, after: str | None) -> str | None:
@@ -86,9 +97,9 @@ def _happened(path: str, before: str | None, after: str | None) -> str | None:
 def _project_happened(project: str, was: dict[str, Any], now: dict[str, Any]) -> str | None:
     if not now:
         return f"{project}: gone"
-    if was.get("phase") == now["phase"] and (was.get("waiting_for") or {}) == (now["waiting_for"] or {}):
-        return None
-    reason = (now["waiting_for"] or {}).get("reason")
+    reason, before = ((state.get("waiting_for") or {}).get("reason") for state in (now, was))
+    if (was.get("phase"), before) == (now["phase"], reason) or now["phase"] == ProjectPhase.RUNNING:
+        return None  # of a running project its run's own line tells
     return f"{project}: {now['phase']}" + (f" ({reason})" if reason else "")
 
 

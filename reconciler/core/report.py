@@ -15,6 +15,7 @@ from reconciler.core.ledger import Aborted, Claim, Failed, Ledger, Lost, Project
 from reconciler.core.names import NodeName, PipelineName, ProjectName, StageName, run_directory
 from reconciler.core.nodes import Node
 from reconciler.core.placement import Need, claims_of, limited, place, usage
+from reconciler.core.problems import Severity
 from reconciler.core.start import queued
 from reconciler.core.status import (
     Condition,
@@ -37,9 +38,11 @@ def report(
 ) -> Status:
     """``branch`` is the name of the desired branch, for edit links; ``conditions`` what the caller knows."""
     names = sorted(set(desired.projects) | set(ledger.projects) | set(ledger.unreadable))
+    known = [_project(desired, ledger, nodes, name, branch) for name in names]
+    broken = [_broken(desired, path, branch) for path in broken_projects(desired) if stem(path) not in names]
     return Status(
         commit=desired.commit,
-        projects=tuple(_project(desired, ledger, nodes, name, branch) for name in names),
+        projects=tuple(sorted([*known, *broken], key=lambda project: project.project)),
         nodes=tuple(_node(desired, ledger, node) for node in nodes),
         conditions=conditions + site_conditions(desired),
     )
@@ -123,6 +126,34 @@ def _orphan(name: ProjectName, history: ProjectHistory) -> ProjectStatus:
         last_run=last.number if last else None,
         stages=tuple(_stage(history, stage) for stage in dict.fromkeys(run.stage for run in history.runs)),
         runs=tuple(_run(name, run) for run in history.runs),
+    )
+
+
+def broken_projects(desired: Desired) -> list[str]:
+    """Paths of projects' files that can't be used and have no last good version, hence no project."""
+    files = {problem.file for problem in desired.problems if problem.severity is Severity.ERROR}
+    used = {project.path for project in desired.projects.values()}
+    return sorted(path for path in files - used if path.startswith("projects/") and not stem(path).startswith("_"))
+
+
+def stem(path: str) -> str:
+    return path.rsplit("/", 1)[-1].removesuffix(".yaml")
+
+
+def _broken(desired: Desired, path: str, branch: str) -> ProjectStatus:
+    says = "; ".join(str(problem) for problem in desired.problems if problem.file == path)
+    return ProjectStatus(
+        project=ProjectName(stem(path)),
+        name=stem(path),
+        pipeline=PipelineName(""),
+        tags=(),
+        phase=ProjectPhase.INVALID,
+        waiting_for=WaitingFor(reason="FileBroken", message=says, url=edit_url(desired, path, branch)),
+        conditions=(Condition(type="FileBroken", status="True", reason="FileBroken", message=says),),
+        last_run=None,
+        stages=(),
+        runs=(),
+        path=path,
     )
 
 

@@ -106,15 +106,14 @@ class LiveReader:
 
     def _nodes(self, desired: Desired) -> tuple[Node, ...]:
         period = desired.site.heartbeat.total_seconds()
+        found = self._share.read_nodes()
         with self._lock:
             now = self._clock.monotonic()
-            for name, files in self._share.read_nodes().items():
+            for name, files in found.items():
                 self._pulses[name] = self._heard(self._pulses.get(name), files, now, period)
-            found = self._share.read_nodes()
             return tuple(
                 Node(name=name, record=files.records[-1], silent_for=self._pulses[name].silent_for)
                 for name, files in sorted(found.items())
-                if name in self._pulses
             )
 
     def _heard(self, before: Pulse | None, files: NodeFiles, now: float, period: float) -> Pulse:
