@@ -1,0 +1,5 @@
+"""Stages as containers of a Docker engine."""
+
+from reconciler.adapters.docker.runtime import DockerRuntime
+
+__all__ = ["DockerRuntime"]

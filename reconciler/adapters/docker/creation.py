@@ -1,0 +1,74 @@
+"""An order as the engine's request to create a container: hardened, named and labelled."""
+
+import os
+from typing import Any
+
+import docker
+from docker.types import DeviceRequest, LogConfig, Mount
+
+from reconciler.config import DockerConfig
+from reconciler.core.containers import Order
+from reconciler.core.labels import BOOT, IMAGE, labels_of
+from reconciler.core.stage_environment import IN_CONTAINER, on_node, stage_environment
+from reconciler.errors import ShareUnavailable
+
+PIDS = 8192
+"""Threads count too, and numeric libraries start one a core in each of their processes."""
+
+
+def creation(api: docker.APIClient, order: Order, config: DockerConfig, *, image: str, boot: str) -> dict[str, Any]:
+    """Arguments of ``APIClient.create_container``."""
+    return {
+        "image": image,
+        "command": list(order.command) or None,
+        "name": order.key.slug,
+        "environment": {"HOME": "/tmp", **stage_environment(order, IN_CONTAINER)},  # noqa: S108 - in the container
+        "labels": {**labels_of(order.key, order.node), BOOT: boot, IMAGE: image},
+        "user": config.user or _owner(order.paths.workspace),
+        "working_dir": IN_CONTAINER.workspace,
+        "host_config": api.create_host_config(**_host(order, config)),
+    }
+
+
+def _host(order: Order, config: DockerConfig) -> dict[str, Any]:
+    host: dict[str, Any] = {
+        "mounts": _mounts(order),
+        "network_mode": order.network.value,
+        "restart_policy": {"Name": "no"},  # whether to try again is the ledger's decision
+        "auto_remove": False,  # an end that nobody saw must still be found
+        "init": True,
+        "security_opt": ["no-new-privileges"],
+        "cap_drop": ["ALL"],
+        "pids_limit": PIDS,
+        "nano_cpus": round(order.cpus * 1e9),
+        "shm_size": order.shm_size or config.shm_size,
+        # The engine keeps all output until the container is removed, whatever its own defaults are.
+        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-file": "1"}),
+    }
+    if order.memory:
+        host |= {"mem_limit": order.memory, "memswap_limit": order.memory}
+    if order.gpus:
+        capabilities = [["gpu", "compute", "utility", "video"]]
+        gpus = DeviceRequest(driver="nvidia", device_ids=list(order.gpus), capabilities=capabilities)
+        host["device_requests"] = [gpus]
+    return host
+
+
+def _mounts(order: Order) -> list[Mount]:
+    """Binds that must exist: the engine would otherwise create them, as root, beside an unmounted share."""
+    here, there = on_node(order), IN_CONTAINER
+    return [
+        Mount(type="bind", source=here.workspace, target=there.workspace),
+        Mount(type="bind", source=here.output, target=there.output),
+        Mount(type="bind", source=here.input, target=there.input, read_only=True),
+        Mount(type="bind", source=here.resources, target=there.resources, read_only=True),
+    ]
+
+
+def _owner(directory: str) -> str:
+    """Files that a stage writes belong to whom its workspace belongs to."""
+    try:
+        found = os.stat(directory)  # noqa: PTH116
+    except OSError as error:
+        raise ShareUnavailable(f"the workspace {directory} can't be reached: {error.strerror}") from error
+    return f"{found.st_uid}:{found.st_gid}"

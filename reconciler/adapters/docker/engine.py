@@ -1,0 +1,98 @@
+"""The connection to the engine, and its errors in our words."""
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterator
+
+import docker
+import requests
+import urllib3
+from docker.errors import APIError, DockerException
+
+from reconciler.errors import EngineUnavailable, StartFailed
+
+TIMEOUT = 60
+"""Seconds within which the engine answers a request; waits and pulls are bounded otherwise."""
+
+CONNECTIONS = 64
+"""A stage holds up to three: its end and two streams of its log."""
+
+LOST = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+class Engine:
+    """Connects at the first use and again after the engine was away; shared by all threads."""
+
+    def __init__(self, host: str | None) -> None:
+        self._host = host
+        self._lock = threading.Lock()
+        self._client: docker.DockerClient | None = None
+
+    @property
+    def api(self) -> docker.APIClient:
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client.api
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+
+    @contextlib.contextmanager
+    def asked(self) -> Iterator[docker.APIClient]:
+        """The engine's API; that it does not answer, or fails itself, becomes EngineUnavailable."""
+        try:
+            yield self.api
+        except APIError as error:
+            raise EngineUnavailable(f"the container engine failed: {words(error)}") from error
+        except (DockerException, *LOST) as error:
+            raise self._unavailable(error) from error
+
+    def _connect(self) -> docker.DockerClient:
+        if self._host is None:
+            return docker.from_env(version="auto", timeout=TIMEOUT, max_pool_size=CONNECTIONS)
+        return docker.DockerClient(base_url=self._host, version="auto", timeout=TIMEOUT, max_pool_size=CONNECTIONS)
+
+    def _unavailable(self, error: Exception) -> EngineUnavailable:
+        where = self._host or "DOCKER_HOST or unix:///var/run/docker.sock"
+        return EngineUnavailable(
+            f"the container engine at {where} does not answer ({_root(error)}): start it with "
+            "`sudo systemctl start docker`, and let this user reach it (group docker)"
+        )
+
+
+def words(error: APIError) -> str:
+    """The engine's own explanation, without the client's decoration."""
+    return str(error.explanation or error).strip()
+
+
+def start_failed(error: APIError, *, image: str, command: tuple[str, ...]) -> StartFailed | None:
+    """What a refused creation or start means, if starting it again the same way can't help."""
+    said = words(error)
+    if "could not select device driver" in said or "nvidia-container" in said:
+        return StartFailed(
+            "GpuRuntimeMissing",
+            f"the engine can't give GPUs to containers ({said}): install nvidia-container-toolkit on this node, "
+            "or drain it for GPU stages",
+        )
+    if "docker-init" not in said and re.search(r"executable file not found|permission denied.*exec|exec format", said):
+        return StartFailed("CommandNotFound", command_not_found(image, command, said))
+    if 400 <= (error.status_code or 0) < 500 or "OCI runtime create failed" in said:
+        return StartFailed("BadRequest", f"the engine refuses to start image '{image}': {said}")
+    return None
+
+
+def command_not_found(image: str, command: tuple[str, ...], said: str) -> str:
+    shown = f"command '{command[0]}'" if command else "the image's own command"
+    return f"{shown} can't be executed in image '{image}' ({said}); correct `command` in the pipeline"
+
+
+def _root(error: BaseException) -> str:
+    """The innermost cause in a few words: the libraries wrap it up to five times."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

@@ -1,0 +1,46 @@
+"""A container as the engine describes it, in the core's words."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.core.containers import Container, ContainerState
+from reconciler.core.labels import BOOT, IMAGE, key_of
+
+_STATES = {"created": ContainerState.CREATED, "exited": ContainerState.EXITED, "dead": ContainerState.EXITED}
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?")
+
+
+def found_container(inspected: Mapping[str, Any]) -> Container | None:
+    """None: it carries no claim's labels."""
+    labels = inspected["Config"].get("Labels") or {}
+    key = key_of(labels)
+    if key is None:
+        return None
+    now, host = inspected["State"], inspected["HostConfig"]
+    state = _STATES.get(now["Status"], ContainerState.RUNNING)  # paused, restarting, removing: not ended yet
+    ended = state is ContainerState.EXITED
+    return Container(
+        key=key,
+        handle=inspected["Id"],
+        state=state,
+        boot=labels.get(BOOT, ""),
+        exit_code=now["ExitCode"] if ended else None,
+        oom_killed=bool(now.get("OOMKilled")),
+        error=now.get("Error") or "",
+        started_at=_time(now["StartedAt"]),
+        ended_at=_time(now["FinishedAt"]) if ended else None,
+        image_digest=labels.get(IMAGE) or inspected.get("Image"),
+        limits={"cpus": f"{host.get('NanoCpus', 0) / 1e9:g}", "memory": str(host.get("Memory", 0))},
+    )
+
+
+def _time(text: str) -> datetime | None:
+    """Go writes nanoseconds, and the year 1 for never."""
+    found = _TIME.match(text)
+    if found is None or text.startswith("0001-"):
+        return None
+    return datetime.fromisoformat(found[1] + (found[2] or "").ljust(7, "0") if found[2] else found[1]).replace(
+        tzinfo=UTC
+    )

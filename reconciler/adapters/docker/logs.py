@@ -1,0 +1,161 @@
+"""A container's output, followed into log.jsonl.
+
+The engine keeps the output with times until the container is removed. Two requests follow it, one a stream,
+for only so is it known which stream a line came from; one thread writes what they bring, in order of
+arrival. After any interruption each stream goes on behind the last line of it in the file.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+
+from docker.errors import DockerException, NotFound
+
+from reconciler.adapters.docker.engine import LOST, Engine
+from reconciler.codec.log_file import LogFile, Summary, Tally
+from reconciler.codec.log_lines import STDERR, STDOUT, Entry, Splitter
+from reconciler.errors import EngineUnavailable, ShareUnavailable
+
+STREAMS = (STDOUT, STDERR)
+BATCH = 2000
+PATIENCE = 30.0
+"""Seconds for which an engine that went away is asked again before the caller hears of it."""
+
+
+class Follower:
+    """Follows one container's output; ``follow`` blocks until all of it is written."""
+
+    def __init__(self, engine: Engine, container: str, log: LogFile) -> None:
+        self._engine = engine
+        self._container = container
+        self._log = log
+
+    def follow(self) -> Summary:
+        """Whether it runs is asked before each round: the round after its end misses nothing."""
+        give_up_at, written = 0.0, -1
+        running = True
+        while running:
+            try:
+                running = self._is_running()
+                self._round(follow=running)
+            except NotFound:
+                running = False
+            except (DockerException, *LOST) as error:
+                if written != self._log.tally.bytes:  # it came on since the last failure
+                    give_up_at, written = time.monotonic() + PATIENCE, self._log.tally.bytes
+                if time.monotonic() > give_up_at:
+                    raise EngineUnavailable(f"the log of {self._container[:12]} can't be followed: {error}") from error
+                running = True
+                time.sleep(0.5)
+        return self._log.tally.summary()
+
+    def _is_running(self) -> bool:
+        return bool(self._engine.api.inspect_container(self._container)["State"]["Running"])
+
+    def _round(self, *, follow: bool) -> None:
+        """Read both streams to their ends; if one failed, so does the round, once everything is written."""
+        arrived = _Arrivals()
+        for stream in STREAMS:
+            reader = _Reader(self._engine, self._container, stream, self._log.tally)
+            threading.Thread(target=reader.run, args=(arrived, follow), daemon=True, name=f"log {stream}").start()
+        failure: Exception | None = None
+        ends = 0
+        while ends < len(STREAMS):
+            batch: list[Entry] = []
+            for item in arrived.take():
+                if isinstance(item, list):
+                    batch += item
+                else:
+                    ends += 1
+                    failure = item or failure
+            self._write(batch, arrived)
+        if failure is not None:
+            raise failure
+
+    def _write(self, batch: list[Entry], arrived: "_Arrivals") -> None:
+        try:
+            if batch:
+                self._log.write(batch)
+            self._log.sync_if_due()
+        except OSError as error:
+            arrived.closed.set()
+            raise ShareUnavailable(f"the log can't be written: {error.strerror}") from error
+
+
+class _Arrivals:
+    """What the readers bring: lines; at last None, or what went wrong. Bounded, so that a slow share slows them."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self._queue: queue.Queue[list[Entry] | Exception | None] = queue.Queue(maxsize=1000)
+
+    def put(self, item: list[Entry] | Exception | None) -> bool:
+        """False: nobody takes it any more."""
+        while not self.closed.is_set():
+            try:
+                self._queue.put(item, timeout=1.0)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def take(self) -> Iterator[list[Entry] | Exception | None]:
+        """All that has arrived; waits a little if that is nothing, so that the log gets synced when it is due."""
+        try:
+            yield self._queue.get(timeout=0.5)
+            for _ in range(BATCH):
+                yield self._queue.get_nowait()
+        except queue.Empty:
+            return
+
+
+class _Reader:
+    """One stream of one round."""
+
+    def __init__(self, engine: Engine, container: str, stream: str, tally: Tally) -> None:
+        position = tally.position(stream)
+        self._engine = engine
+        self._container = container
+        self._stream = stream
+        self._since = position.since
+        self._skip = position.skip
+
+    def run(self, arrived: _Arrivals, follow: bool) -> None:
+        try:
+            for entries in self._entries(follow):
+                if not arrived.put(entries):
+                    return
+            arrived.put(None)
+        except (DockerException, *LOST, ValueError, AttributeError) as error:  # the last two: a socket closed in use
+            arrived.put(error)
+
+    def _entries(self, follow: bool) -> Iterator[list[Entry]]:
+        splitter, stamp = Splitter(), ""
+        for message in self._messages(follow):
+            stamp_bytes, _, data = message.partition(b" ")
+            stamp = stamp_bytes.decode("ascii", errors="replace")
+            texts = list(splitter.feed(data))
+            if not data.endswith(b"\n"):
+                texts += splitter.glimpse()
+            yield self._fresh(stamp, texts)
+        if not follow:  # only then is it the program's end, and not an engine going down inside a line
+            yield self._fresh(stamp, list(splitter.finish()))
+
+    def _messages(self, follow: bool) -> Iterator[bytes]:
+        """Each item is one line or a part of a long one, with its time in front."""
+        stream: Iterator[bytes] = self._engine.api.logs(
+            self._container,
+            stdout=self._stream == STDOUT,
+            stderr=self._stream == STDERR,
+            stream=True,
+            follow=follow,
+            timestamps=True,
+            since=self._since,
+        )
+        return stream
+
+    def _fresh(self, stamp: str, texts: list[str]) -> list[Entry]:
+        known = min(self._skip, len(texts))
+        self._skip -= known
+        return [Entry(stamp, self._stream, text) for text in texts[known:]]

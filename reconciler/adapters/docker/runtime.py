@@ -1,0 +1,209 @@
+"""The docker runtime: one container an attempt, found again by its labels and never removed by the engine itself."""
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import requests
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.utils import parse_repository_tag
+
+from reconciler.adapters.docker.creation import creation
+from reconciler.adapters.docker.engine import Engine, command_not_found, start_failed, words
+from reconciler.adapters.docker.found import found_container
+from reconciler.adapters.docker.logs import Follower
+from reconciler.adapters.inputs import input_exists
+from reconciler.agent.ports import LogSummary
+from reconciler.codec.log import pointer_of
+from reconciler.codec.log_file import LogFile
+from reconciler.config import DockerConfig
+from reconciler.core.containers import ClaimKey, Container, ContainerState, Order
+from reconciler.core.labels import NODE, SHARE
+from reconciler.core.names import NodeName, ShareId
+from reconciler.core.stage_environment import require_inputs
+from reconciler.errors import ShareUnavailable, StartFailed, Transient
+
+RESOLVED_FOR = 60.0
+"""Seconds for which a resolved image is not asked about again."""
+
+NOT_EXECUTABLE = {126, 127}
+
+
+class DockerRuntime:
+    """Thread-safe: one connection pool serves the waits and logs of all stages."""
+
+    name = "docker"
+
+    def __init__(self, config: DockerConfig, *, boot: str, node: NodeName, share: ShareId) -> None:
+        self._config = config
+        self._boot = boot
+        self._node = node
+        self._share = share
+        self._engine = Engine(config.host)
+        self._resolved: dict[str, tuple[str, float]] = {}
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def check(self) -> Mapping[str, str]:
+        with self._engine.asked() as api:
+            return {"docker": str(api.version()["Version"])}
+
+    def resolve(self, image: str) -> str | None:
+        digest, until = self._resolved.get(image, ("", 0.0))
+        if time.monotonic() < until:
+            return digest
+        with self._engine.asked() as api:
+            try:
+                found = api.inspect_image(image)  # type: ignore[no-untyped-call]
+            except ImageNotFound:
+                self._pull(image)
+                found = api.inspect_image(image)  # type: ignore[no-untyped-call]
+        digest = next(iter(found.get("RepoDigests") or ()), None) or str(found["Id"])
+        self._resolved[image] = (digest, time.monotonic() + RESOLVED_FOR)
+        return digest
+
+    def start(self, order: Order, *, image_digest: str | None) -> Container:
+        if order.image is None:
+            raise StartFailed(
+                "ImageMissing",
+                f"this node runs containers, but stage '{order.key.stage}' names no image: write `image:` for it in "
+                "its pipeline, or require a node with the process runtime",
+            )
+        require_inputs(order, input_exists)
+        image = image_digest or self.resolve(order.image) or order.image
+        container = self._create(order, image)
+        if container.state is ContainerState.CREATED:
+            self._start(container, order)
+            container = replace(container, state=ContainerState.RUNNING)
+        return container
+
+    def list(self) -> Sequence[Container]:
+        labels = [f"{SHARE}={self._share}", f"{NODE}={self._node}"]
+        found: list[Container] = []
+        with self._engine.asked() as api:
+            for summary in api.containers(all=True, filters={"label": labels}):
+                with contextlib.suppress(NotFound):  # removed meanwhile
+                    container = found_container(api.inspect_container(summary["Id"]))
+                    found += [container] if container else []
+        return found
+
+    def wait(self, container: Container) -> Container:
+        """The engine is asked at least once a minute whether it is still there."""
+        while True:
+            with self._engine.asked() as api, contextlib.suppress(NotFound, requests.RequestException):
+                api.wait(container.handle, timeout=60)  # cut off or not: what it is now decides
+            found = self._inspect(container.handle)
+            if found is None:
+                return replace(container, state=ContainerState.EXITED, error="the container is gone")
+            if found.state is not ContainerState.RUNNING:
+                return self._explained(found)
+
+    def stop(self, container: Container) -> None:
+        with self._engine.asked() as api, contextlib.suppress(NotFound):
+            api.stop(container.handle, timeout=int(self._config.stop_grace.total_seconds()))
+
+    def remove(self, container: Container) -> None:
+        with self._engine.asked() as api:
+            try:
+                api.remove_container(container.handle, v=True)
+            except NotFound:
+                return
+            except APIError as error:
+                if error.status_code != 409:
+                    raise
+                if "in progress" not in words(error):
+                    raise Transient(f"{container.key.slug} still runs; it is removed after its end") from error
+
+    def follow_log(self, container: Container, path: str) -> LogSummary:
+        try:
+            log = LogFile(path)
+        except OSError as error:
+            raise ShareUnavailable(f"{path} can't be opened: {error.strerror}") from error
+        try:
+            summary = Follower(self._engine, container.handle, log).follow()
+        finally:
+            _close(log, path)
+        return LogSummary(pointer=pointer_of(summary, path), results=summary.results)
+
+    def _create(self, order: Order, image: str) -> Container:
+        """The created container, or the one that has its name already because it is this very attempt's."""
+        with self._engine.asked() as api:
+            asked = creation(api, order, self._config, image=image, boot=self._boot)
+            try:
+                created = str(api.create_container(**asked)["Id"])
+            except ImageNotFound:
+                self._pull(image)
+                created = str(api.create_container(**asked)["Id"])
+            except APIError as error:
+                if error.status_code == 409:
+                    return self._existing(order.key)
+                raise start_failed(error, image=image, command=order.command) or error from error
+        return Container(
+            key=order.key, handle=created, state=ContainerState.CREATED, boot=self._boot, image_digest=image
+        )
+
+    def _existing(self, key: ClaimKey) -> Container:
+        found = self._inspect(key.slug)
+        if found is None or found.key != key:
+            raise StartFailed(
+                "NameTaken",
+                f"a foreign container is called {key.slug}; look at it with `docker inspect {key.slug}` and remove it",
+            )
+        return found
+
+    def _start(self, container: Container, order: Order) -> None:
+        """A container that can't start is removed at once: nothing of it would be worth a look."""
+        with self._engine.asked() as api:
+            try:
+                api.start(container.handle)
+            except APIError as error:
+                failed = start_failed(error, image=order.image or "", command=order.command)
+                if failed is None:
+                    raise
+                with contextlib.suppress(APIError):
+                    api.remove_container(container.handle, v=True)
+                raise failed from error
+
+    def _inspect(self, name: str) -> Container | None:
+        with self._engine.asked() as api:
+            try:
+                return found_container(api.inspect_container(name))
+            except NotFound:
+                return None
+
+    def _explained(self, container: Container) -> Container:
+        """With an init process a missing command shows only as an exit code, and in what init printed."""
+        if container.exit_code not in NOT_EXECUTABLE or container.error:
+            return container
+        with self._engine.asked() as api, contextlib.suppress(NotFound):
+            inspected = api.inspect_container(container.handle)["Config"]
+            said = api.logs(container.handle, stdout=False, stderr=True, tail=1).decode(errors="replace").strip()
+            if said.startswith("[FATAL tini"):
+                error = command_not_found(inspected["Image"], tuple(inspected["Cmd"] or ()), said)
+                return replace(container, error=error)
+        return container
+
+    def _pull(self, image: str) -> None:
+        repository, tag = parse_repository_tag(image)
+        said = ""
+        with self._engine.asked() as api:
+            try:
+                for step in api.pull(repository, tag=tag or "latest", stream=True, decode=True):
+                    said = step.get("error", said)
+            except APIError as error:
+                said = words(error)
+        if said:
+            raise StartFailed(
+                "ImageNotFound",
+                f"image '{image}' is neither on this node nor can it be pulled: {said}; write an existing image in "
+                "pipelines/, or log this node in to the registry",
+            )
+
+
+def _close(log: LogFile, path: str) -> None:
+    try:
+        log.close()
+    except OSError as error:
+        raise ShareUnavailable(f"{path} can't be written: {error.strerror}") from error
