@@ -48,12 +48,12 @@ class Placement:
     ever: bool = True  # would any node do, were it empty and alive?
 
 
-def need_of(created: RunCreated) -> Need:
+def need_of(project: ProjectName, created: RunCreated) -> Need:
     return Need(
         requires=created.requires,
         image=created.image,
         has_process_command=bool(created.process_command),
-        seed=f"{created.stage}/{created.run}",
+        seed=f"{project}/{created.run}",
     )
 
 
@@ -116,7 +116,7 @@ def limited(capacity: Capacity, policy: NodePolicy) -> Capacity:
 
 def _unavailable(node: Node, policy: NodePolicy, ttl: float) -> str:
     if not node.is_live(ttl):
-        return f"gave no sign of life for {node.silent_for:.0f} s"
+        return "gives no sign of life"  # for how long would change at every look, and with it the published status
     if policy.drained:
         return f"drained (nodes/{node.name}.yaml)"
     return ""

@@ -66,7 +66,7 @@ def explain(
                 requires=override.requires if override and override.requires else stage.requires,
                 image=stage.image,
                 has_process_command=bool(stage.process_command),
-                seed=f"{stage.name}/{len(history.runs) + 1}",
+                seed=f"{project.id}/{len(history.runs) + 1}",
             )
             ttl = desired.site.ttl.total_seconds()
             placement = place(need, nodes, desired, usage(ledger), ttl=ttl)

@@ -20,34 +20,35 @@ RANK_DELAY = 2.0
 def plan_start(draft: Draft, project: Project, history: ProjectHistory, start: StartStage) -> None:
     """Create the next run here, if this node is the one to do it; else say who is, or why nobody."""
     record = new_run(draft, project, history, start)
-    if not take(draft, project.id, record, RecordNumber(1)):
-        return
-    claim = _claim(draft, record.requires, RecordNumber(1), "Fresh")
-    draft.actions.append(CreateRun(project=project.id, record=record, claim=claim, because=_why(start)))
+    claim = take(draft, project.id, record, RecordNumber(1), "Fresh")
+    if claim is not None:
+        draft.actions.append(CreateRun(project=project.id, record=record, claim=claim, because=_why(start)))
 
 
 def plan_attempt(draft: Draft, project: ProjectName, run: Run, because: str) -> None:
     """Claim the next attempt of an open run here, if this node is the one to do it."""
-    if take(draft, project, run.created, run.next_number):
-        claim = _claim(draft, run.created.requires, run.next_number, because)
+    claim = take(draft, project, run.created, run.next_number, because)
+    if claim is not None:
         draft.actions.append(PublishRun(project=project, run=run, record=claim, because=because))
 
 
-def take(draft: Draft, project: ProjectName, created: RunCreated, number: RecordNumber) -> bool:
-    """Is it this node's turn to claim? Reserves the resources if so, else leaves a reason in ``waiting``."""
-    placement = place(need_of(created), draft.nodes, draft.desired, draft.used, ttl=draft.ttl)
+def take(
+    draft: Draft, project: ProjectName, created: RunCreated, number: RecordNumber, because: str
+) -> Claim | None:
+    """The claim, with its resources reserved, if it is this node's turn; else a reason is left in ``waiting``."""
+    placement = place(need_of(project, created), draft.nodes, draft.desired, draft.used, ttl=draft.ttl)
     if draft.me.name not in placement.ranked or not draft.me.may_claim:
         draft.wait(project, queued(created.stage, placement), _nodes(placement))
-        return False
+        return None
     rank = placement.ranked.index(draft.me.name)
     age = draft.age(f"claim {project}/{created.run}/{number}")
     if age < rank * RANK_DELAY:
         draft.wake_in(rank * RANK_DELAY - age)
         draft.wait(project, queued(created.stage, placement), _nodes(placement))
-        return False
-    used = draft.used.get(draft.me.name, Used())
-    draft.used[draft.me.name] = used.plus(created.requires, _gpus(draft, created.requires))
-    return True
+        return None
+    claim = _claim(draft, created.requires, number, because)
+    draft.used[draft.me.name] = draft.used.get(draft.me.name, Used()).plus(created.requires, claim.gpus)
+    return claim
 
 
 def queued(stage: str, placement: Placement) -> Wait:
