@@ -100,6 +100,7 @@ def test_deep_nesting_is_an_error_and_no_crash(piece: bytes, parser: type[Any]) 
 
 def test_nesting_up_to_the_limit_is_read() -> None:
     assert compose(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, "f.yaml").data
+    assert faults(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), yaml.CSafeLoader)
 
 
 def test_a_bomb_of_aliases_is_an_error() -> None:
