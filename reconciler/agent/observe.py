@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from reconciler.agent.containers import Containers
 from reconciler.agent.ports import Clock, Source
 from reconciler.agent.workers import Job
-from reconciler.core.containers import ClaimKey
+from reconciler.core.containers import ClaimKey, ContainerState
 from reconciler.core.desired import Desired
 from reconciler.core.draft import Me
 from reconciler.core.ledger import Ledger
@@ -74,6 +74,7 @@ def look_at_myself(
 ) -> Me:
     found = containers.snapshot()
     logged = frozenset(containers.summaries)
+    present = {container.key for container in found if container.state is not ContainerState.CREATED}
     return Me(
         name=identity.name,
         boot=identity.boot,
@@ -84,7 +85,7 @@ def look_at_myself(
         may_claim=may_claim and not containers.engine_error,
         containers=found,
         engine_answers=not containers.engine_error,
-        starting=_keys(jobs, "start"),
+        starting=_keys(jobs, "start") - present,  # a start's worker stays on to follow what it has started
         followed=_keys(jobs, "start") | _keys(jobs, "follow") | logged,
         logged=logged,
         stopping=_keys(jobs, "stop") | _keys(jobs, "remove"),
