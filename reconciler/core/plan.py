@@ -56,7 +56,7 @@ def _plan_project(draft: Draft, name: ProjectName) -> None:
     up_to_date = _desired_is_recorded(draft, project, history)
     match decide(draft.desired, project, history):
         case RunOpen(run=run):
-            supervise(draft, name, project, run)
+            supervise(draft, name, project if up_to_date else None, run)  # an older view must not abort
         case Wait() as wait:
             draft.wait(name, wait)
         case StartStage() as start if up_to_date:
@@ -66,10 +66,13 @@ def _plan_project(draft: Draft, name: ProjectName) -> None:
 
 
 def _publish_outputs(draft: Draft, name: ProjectName, history: ProjectHistory) -> None:
-    """The claimant copies an accepted run's output where people look for it."""
+    """The claimant copies an accepted run's output where people look for it; anybody does once it is dead."""
+    live = {node.name for node in draft.nodes if node.is_live(draft.ttl)}
     for run in history.runs:
-        mine = run.last_claim is not None and run.last_claim.node == draft.me.name
-        if mine and run.phase is RunPhase.SUCCEEDED and not run.output_published:
+        if run.phase is not RunPhase.SUCCEEDED or run.output_published or run.last_claim is None:
+            continue
+        owner = run.last_claim.node
+        if owner == draft.me.name or (draft.nodes and owner not in live):
             draft.actions.append(PublishOutput(project=name, run=run, because="RunSucceeded"))
 
 

@@ -137,7 +137,8 @@ def _retry(draft: Draft, name: ProjectName, run: Run, ended: Released | Failed) 
 
 def backoff(run: Run) -> float:
     """Seconds before the next attempt: doubled with each attempt used, at most an hour."""
-    return float(min(run.created.retries_backoff * 2 ** max(run.attempts_used - 1, 0), MAX_BACKOFF))
+    doublings = min(max(run.attempts_used - 1, 0), 30)  # an hour is reached long before
+    return float(min(run.created.retries_backoff * 2**doublings, MAX_BACKOFF))
 
 
 def sweep(draft: Draft) -> None:
