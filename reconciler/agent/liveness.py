@@ -4,6 +4,7 @@ One thread beats and listens, so that a stalled tick never looks like a dead nod
 while our own writes succeed.
 """
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
@@ -43,11 +44,13 @@ class Liveness:
             self.error = ""
         except (ShareUnavailable, OSError) as error:
             self.error = str(error)
+            self.close()  # a descriptor that failed once (ESTALE) may fail for ever: open it anew
 
     def close(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.close()
-            self._heartbeat = None
+        heartbeat, self._heartbeat = self._heartbeat, None
+        if heartbeat is not None:
+            with contextlib.suppress(OSError):
+                heartbeat.close()
 
     def _listen(self, found: Mapping[NodeName, NodeFiles], period: float) -> None:
         """Only reached after our own write succeeded; a failure before counts as a gap, see ``nodes.listen``."""

@@ -12,6 +12,7 @@ from reconciler.adapters.share.layout import Layout
 from reconciler.core.containers import Paths
 from reconciler.core.ledger import Base, Claim, Run
 from reconciler.core.names import ProjectName
+from reconciler.errors import StartFailed
 
 
 def prepare(layout: Layout, project: ProjectName, run: Run, claim: Claim) -> Paths:
@@ -36,12 +37,31 @@ def _clone_workspace(layout: Layout, project: ProjectName, base: Base | None, *,
     partial = target.with_name("workspace.partial")
     if partial.exists():
         shutil.rmtree(partial)
-    source = layout.base_workspace(project, base)
-    if fresh or not source.exists():
+    if fresh:
         partial.mkdir()
     else:
-        clone_tree(source, partial)
+        _clone_base(layout, project, base, partial)
     partial.rename(target)
+
+
+def _clone_base(layout: Layout, project: ProjectName, base: Base | None, target: Path) -> None:
+    """A base that is gone must not quietly become an empty workspace."""
+    source = layout.base_workspace(project, base)
+    if base is not None and not _is_there(source):
+        raise StartFailed(
+            "BaseMissing",
+            f"the workspace of run {base.run} is gone ({layout.relative(source)}); ask for this stage again with "
+            "`from:` another run, or run the stage before it again",
+        )
+    clone_tree(source, target)
+
+
+def _is_there(path: Path) -> bool:
+    """Asked by listing the directory above: a failed lookup may be a minute old on NFS."""
+    try:
+        return path.name in os.listdir(path.parent)  # noqa: PTH208  # names are all we want
+    except FileNotFoundError:
+        return False
 
 
 def add_event(directory: Path, at: datetime, event: str, facts: dict[str, object]) -> None:
@@ -77,8 +97,8 @@ def publish_output(layout: Layout, project: ProjectName, run: Run, claim: Claim)
     target.parent.mkdir(parents=True, exist_ok=True)
     source = layout.claim(project, run.number, run.stage, claim.number) / "output"
     draft = layout.tmp / f"output.{secrets.token_hex(8)}"
-    clone_tree(source, draft)
     try:
+        clone_tree(source, draft)
         draft.rename(target)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)

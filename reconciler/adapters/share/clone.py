@@ -63,8 +63,9 @@ def _copy(reader: int, writer: int) -> None:
             raise
         os.lseek(reader, 0, os.SEEK_SET)
         os.lseek(writer, 0, os.SEEK_SET)
-        while block := os.read(reader, 1 << 20):
-            os.write(writer, block)
+        while block := memoryview(os.read(reader, 1 << 20)):
+            while block:  # a nearly full file system takes a part
+                block = block[os.write(writer, block) :]
 
 
 def _keep_metadata(source: Path, target: Path) -> None:

@@ -102,8 +102,8 @@ class SharedDirectory:
             with translated(self.layout.root):
                 found = json.loads(path.read_bytes())
                 share = ShareId(str(found["share"]))
-        except ShareUnavailable:
-            if not path.exists():
+        except ShareUnavailable as error:
+            if isinstance(error.__cause__, FileNotFoundError):
                 raise ShareUnavailable(
                     f"{self.layout.root} holds no winslow.json: is the share mounted there? "
                     f"To make a new share of it: winslow init --share {self.layout.root}"
@@ -218,12 +218,20 @@ class SharedDirectory:
         found: dict[NodeName, NodeFiles] = {}
         with translated(self.layout.root), os.scandir(self.layout.nodes) as entries:
             for name in sorted(entry.name for entry in entries):
-                node = NodeName(name)
-                if records := self._node_records.read(self.layout.node_records(node)):
-                    beat = read_heartbeat(self.layout.heartbeat(node, records[-1].incarnation))
-                    content, at = beat if beat else (None, None)
-                    found[node] = NodeFiles(records=records, heartbeat=content, beaten_at=at)
+                if files := self._node(NodeName(name)):
+                    found[NodeName(name)] = files
         return found
+
+    def _node(self, node: NodeName) -> NodeFiles | None:
+        try:
+            records = self._node_records.read(self.layout.node_records(node))
+        except RecordUnreadable:  # of a newer Winslow, most likely: leave that node and its claims alone
+            return None
+        if not records:
+            return None
+        beat = read_heartbeat(self.layout.heartbeat(node, records[-1].incarnation))
+        content, at = beat if beat else (None, None)
+        return NodeFiles(records=records, heartbeat=content, beaten_at=at)
 
     def publish_node(self, record: NodeRecord) -> bool:
         self.identity()

@@ -6,6 +6,7 @@ created for writing, because opening by name can itself be stale. Nobody else ev
 
 import json
 import os
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,13 +19,14 @@ class HeartbeatFile:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        self._opened = secrets.token_hex(4)  # a descriptor opened anew never repeats the last one's bytes
         self._count = 0
 
     def beat(self, facts: dict[str, object]) -> None:
         """Write the next beat. ``facts`` are for people; observers only ask whether the bytes changed."""
         self._count += 1
-        content = json.dumps({"count": self._count, **facts}, sort_keys=True).encode()[: SIZE - 1]
-        os.pwrite(self._descriptor, content.ljust(SIZE - 1) + b"\n", 0)
+        text = json.dumps({"count": self._count, "opened": self._opened, **facts}, sort_keys=True)
+        os.pwrite(self._descriptor, text.encode()[: SIZE - 1].ljust(SIZE - 1) + b"\n", 0)
         os.fsync(self._descriptor)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ It dies silently with its process or with the NFS lease (fcntl(2), "Lost locks")
 right may rest on it. The lock file is never renamed, replaced or removed.
 """
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -19,9 +20,11 @@ class ShareLock:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, fcntl(2)
+        except OSError as error:
             os.close(descriptor)
-            return None
+            if error.errno in (errno.EAGAIN, errno.EACCES):  # held by another process, fcntl(2)
+                return None
+            raise
         return cls(descriptor)
 
     def release(self) -> None:

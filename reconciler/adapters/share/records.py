@@ -45,7 +45,7 @@ class RecordStore(Generic[R]):
             try:
                 with os.scandir(directory) as entries:
                     names = {entry.name for entry in entries}
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):  # not there yet; or a stray file beside the projects
                 return tuple(known)
             while (name := record_name(len(known) + 1)) in names:
                 try:
@@ -76,12 +76,15 @@ class RecordStore(Generic[R]):
 
     def _draft(self, content: bytes) -> Path:
         draft = self._tmp / f"{self._writer}.{secrets.token_hex(8)}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
-            os.write(descriptor, content)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            with draft.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:  # full, most often: leave nothing half-written behind
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
         return draft
 
     @staticmethod
