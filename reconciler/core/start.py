@@ -32,9 +32,7 @@ def plan_attempt(draft: Draft, project: ProjectName, run: Run, because: str) -> 
         draft.actions.append(PublishRun(project=project, run=run, record=claim, because=because))
 
 
-def take(
-    draft: Draft, project: ProjectName, created: RunCreated, number: RecordNumber, because: str
-) -> Claim | None:
+def take(draft: Draft, project: ProjectName, created: RunCreated, number: RecordNumber, because: str) -> Claim | None:
     """The claim, with its resources reserved, if it is this node's turn; else a reason is left in ``waiting``."""
     placement = place(need_of(project, created), draft.nodes, draft.desired, draft.used, ttl=draft.ttl)
     if draft.me.name not in placement.ranked or not draft.me.may_claim:
