@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-from reconciler.core.decide import Wait, request_conditions
+from reconciler.core.decide import Wait, request_conditions, request_line
 from reconciler.core.desired import Desired, Pipeline, Project, Stage
 from reconciler.core.environment import Setting, run_environment
 from reconciler.core.ledger import ProjectHistory, Run, RunPhase
 from reconciler.core.problems import Severity
-from reconciler.core.requests import next_line
 from reconciler.core.status import Condition, ProjectPhase
 
 
@@ -55,7 +54,7 @@ def _environment_changed(desired: Desired, project: Project, history: ProjectHis
     for stage in pipeline.stages:
         run = next((run for run in reversed(history.runs) if run.stage == stage.name), None)
         if run is not None and run.phase is RunPhase.SUCCEEDED and _differs(desired, pipeline, stage, project, run):
-            line = next_line(stage.name, last.number)
+            line = request_line(stage.name, history)
             return condition(
                 "EnvironmentChanged", f"stage '{stage.name}' ran with another environment; to run it again: {line}"
             )

@@ -4,7 +4,7 @@ Without ``next``, stages follow the pipeline's order, each after the success of 
 a compare-and-swap: it starts its stage if the project's last run is still number ``after``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, Then, Workspace
 from reconciler.core.environment import run_environment
@@ -12,6 +12,8 @@ from reconciler.core.ledger import Base, Claim, DesiredSeen, Done, Failed, Lost,
 from reconciler.core.names import RunNumber, StageName
 from reconciler.core.requests import canonical, next_line
 from reconciler.core.status import Condition, ProjectPhase
+
+SPARE_IDS = ("again", "once-more", "and-again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,13 @@ class RunOpen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing to do now. ``edit`` is the YAML that goes on, if a person can."""
+    """Nothing to do now. ``edit`` is the YAML that goes on, if a person can; ``stage`` the one that waits."""
 
     phase: ProjectPhase
     reason: str
     message: str
     edit: str | None = None
+    stage: StageName | None = None
 
 
 Decision = StartStage | RunOpen | Wait
@@ -53,15 +56,31 @@ def decide(desired: Desired, project: Project, history: ProjectHistory) -> Decis
     if pipeline is None:
         return _pipeline_missing(desired, project)
     if project.paused:
-        return Wait(
-            phase=ProjectPhase.PAUSED,
-            reason="Paused",
-            message=f"{project.path} says paused: true; nothing new starts",
-            edit="paused: false",
-        )
+        return _paused(desired, project, history)
     if project.next is not None and request_is_due(project.next, history):
         return _requested(desired, pipeline, project, project.next, history)
     return _by_order(desired, pipeline, project, history)
+
+
+def _paused(desired: Desired, project: Project, history: ProjectHistory) -> Wait:
+    return Wait(
+        phase=ProjectPhase.PAUSED,
+        reason="Paused",
+        message=f"{project.path} says paused: true; nothing new starts",
+        edit="paused: false",
+        stage=awaited_stage(decide(desired, replace(project, paused=False), history)),
+    )
+
+
+def awaited_stage(decision: Decision) -> StageName | None:
+    """The stage that waits for a node or a person."""
+    match decision:
+        case StartStage(stage=stage):
+            return stage.name
+        case Wait(stage=name):
+            return name
+        case RunOpen():
+            return None
 
 
 def request_is_due(request: Next, history: ProjectHistory) -> bool:
@@ -103,14 +122,14 @@ def _requested(
             phase=ProjectPhase.AWAITING_INPUT,
             reason="StageUnknown",
             message=f"next asks for stage '{request.stage}', but pipeline '{pipeline.id}' has: {names}",
-            edit=next_line(pipeline.stages[0].name, request.after) if pipeline.stages else None,
+            edit=request_line(pipeline.stages[0].name, history) if pipeline.stages else None,
         )
     if request.base is not None and _as_base(history, request.base) is None:
         return Wait(
             phase=ProjectPhase.AWAITING_INPUT,
             reason="BaseUnknown",
             message=f"next says from: {request.base}, but this project has no run {request.base} with a workspace",
-            edit=next_line(request.stage, request.after),
+            edit=request_line(request.stage, history),
         )
     return _start(desired, pipeline, project, stage, request, history)
 
@@ -126,48 +145,49 @@ def _by_order(desired: Desired, pipeline: Pipeline, project: Project, history: P
             )
         return _gated(desired, pipeline, project, pipeline.stages[0], history)
     if last.phase is not RunPhase.SUCCEEDED:
-        return _failed(last)
+        return _failed(last, history)
     names = [stage.name for stage in pipeline.stages]
     if last.stage not in names:
         return Wait(
             phase=ProjectPhase.AWAITING_INPUT,
             reason="StageLeftPipeline",
             message=f"the last run's stage '{last.stage}' is no longer in pipeline '{pipeline.id}'; say where to go on",
-            edit=next_line(names[0], last.number) if names else None,
+            edit=request_line(names[0], history) if names else None,
         )
     following = pipeline.stages[names.index(last.stage) + 1 :]
     if not following or last.created.is_last:
-        return _finished(last, following)
+        return _finished(following, history)
     if last.created.then is Then.PAUSE:
         return Wait(
             phase=ProjectPhase.AWAITING_INPUT,
             reason="PausedAfterStage",
             message=f"run {last.number} ({last.stage}) succeeded and was asked to stop there",
-            edit=next_line(following[0].name, last.number),
+            edit=request_line(following[0].name, history),
+            stage=following[0].name,
         )
     return _gated(desired, pipeline, project, following[0], history)
 
 
-def _finished(last: Run, following: tuple[Stage, ...]) -> Wait:
+def _finished(following: tuple[Stage, ...], history: ProjectHistory) -> Wait:
     if following:
         return Wait(
             phase=ProjectPhase.SUCCEEDED,
             reason="StagesAdded",
             message=f"finished before stage '{following[0].name}' was added to the pipeline; it stays finished",
-            edit=next_line(following[0].name, last.number),
+            edit=request_line(following[0].name, history),
         )
     return Wait(phase=ProjectPhase.SUCCEEDED, reason="Finished", message="all stages have succeeded")
 
 
 def _gated(desired: Desired, pipeline: Pipeline, project: Project, stage: Stage, history: ProjectHistory) -> Decision:
-    after = history.last_run.number if history.last_run else None
     ran_before = any(run.stage == stage.name for run in history.runs)
     if stage.confirm is Confirm.BEFORE or (stage.confirm is Confirm.ONCE and not ran_before):
         return Wait(
             phase=ProjectPhase.AWAITING_INPUT,
             reason="ConfirmationRequired",
             message=f"stage '{stage.name}' starts only when somebody asks for it (confirm: {stage.confirm})",
-            edit=next_line(stage.name, after),
+            edit=request_line(stage.name, history),
+            stage=stage.name,
         )
     return _start(desired, pipeline, project, stage, None, history)
 
@@ -188,6 +208,7 @@ def _start(
             reason="EnvironmentMissing",
             message=f"stage '{stage.name}' needs {', '.join(missing)}; set it in {project.path}",
             edit="environment: {" + ", ".join(f'{name}: "..."' for name in missing) + "}",
+            stage=stage.name,
         )
     base = _as_base(history, request.base) if request and request.base else base_of(stage, pipeline, history)
     return StartStage(stage=stage, pipeline=pipeline, request=request, base=base)
@@ -214,7 +235,7 @@ def _as_base(history: ProjectHistory, number: RunNumber) -> Base | None:
     return Base(run=run.number, stage=run.stage, claim=run.last_claim.number)
 
 
-def _failed(last: Run) -> Wait:
+def _failed(last: Run, history: ProjectHistory) -> Wait:
     word = {RunPhase.ABORTED: "was aborted", RunPhase.LOST: "was lost for good"}.get(last.phase, "failed")
     why, reason = (
         (last.last.message, last.last.reason) if isinstance(last.last, Failed | Lost) else ("", last.phase.value)
@@ -223,7 +244,7 @@ def _failed(last: Run) -> Wait:
         phase=ProjectPhase.FAILED,
         reason=reason,
         message=f"run {last.number} ({last.stage}) {word}" + (f": {why}" if why else ""),
-        edit=next_line(last.stage, last.number),
+        edit=request_line(last.stage, history),
     )
 
 
@@ -235,6 +256,15 @@ def _pipeline_missing(desired: Desired, project: Project) -> Wait:
         reason="PipelineMissing",
         message=str(located) if located else f"{project.path}: no pipeline '{project.pipeline}'; there are: {known}",
     )
+
+
+def request_line(stage: StageName, history: ProjectHistory) -> str:
+    """The YAML that asks for ``stage`` now and works: with an id, if the same request was spent already."""
+    after = history.last_run.number if history.last_run else None
+    for spare in (None, *SPARE_IDS):
+        if request_is_due(Next(stage=stage, after=after, id=spare), history):
+            return next_line(stage, after, spare)
+    return next_line(stage, after)  # a run is open: the request waits for it
 
 
 def records_unreadable(why: str) -> Wait:
@@ -258,9 +288,7 @@ def request_conditions(project: Project, history: ProjectHistory) -> tuple[Condi
         return (
             _condition("RequestPending", f"next waits for run {request.after}; the last run is {number or 'none'}"),
         )
-    line = next_line(StageName(request.stage), number)
-    if request.after == number:
-        line = line[:-1] + ", id: again}"
+    line = request_line(request.stage, history)
     return (_condition("RequestStale", f"next is stale (the last run is {number}); to ask again write: {line}"),)
 
 

@@ -5,7 +5,9 @@ except what the reader adds (progress, silence of nodes).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from urllib.parse import quote
 
 from reconciler.core.conditions import project_conditions, site_conditions
 from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
@@ -71,7 +73,7 @@ def explain(
             ttl = desired.site.ttl.total_seconds()
             placement = place(need, nodes, desired, usage(ledger), ttl=ttl)
             chosen = {name: f"rank {rank}" for rank, name in enumerate(placement.ranked)}
-            return queued(stage.name, placement), {**placement.refused, **chosen}
+            return replace(queued(stage.name, placement), stage=stage.name), {**placement.refused, **chosen}
 
 
 def _open(run: Run) -> Wait:
@@ -104,7 +106,7 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
         waiting_for=_waiting_for(desired, project, history, wait, branch),
         conditions=project_conditions(desired, project, history, wait),
         last_run=history.last_run.number if history.last_run else None,
-        stages=tuple(_stage(history, stage) for stage in stages),
+        stages=tuple(_stage(history, stage, awaited=wait.stage == stage) for stage in stages),
         runs=tuple(_run(name, run) for run in history.runs),
         path=project.path,
     )
@@ -124,7 +126,9 @@ def _orphan(name: ProjectName, history: ProjectHistory) -> ProjectStatus:
         waiting_for=None if running else WaitingFor(reason="FileDeleted", message=message, since=_since(history)),
         conditions=(Condition(type="FileDeleted", status="True", reason="FileDeleted", message=message),),
         last_run=last.number if last else None,
-        stages=tuple(_stage(history, stage) for stage in dict.fromkeys(run.stage for run in history.runs)),
+        stages=tuple(
+            _stage(history, stage, awaited=False) for stage in dict.fromkeys(run.stage for run in history.runs)
+        ),
         runs=tuple(_run(name, run) for run in history.runs),
     )
 
@@ -185,12 +189,14 @@ def edit_url(desired: Desired, path: str, branch: str) -> str | None:
     if forge is None:
         return None
     middle = {"gitlab": "-/edit", "github": "edit"}.get(forge.kind, "_edit")
-    return f"{forge.url}/{middle}/{branch}/{path}"
+    return f"{forge.url}/{middle}/{quote(branch)}/{quote(path)}"
 
 
-def _stage(history: ProjectHistory, stage: StageName) -> StageStatus:
+def _stage(history: ProjectHistory, stage: StageName, *, awaited: bool) -> StageStatus:
     run = next((run for run in reversed(history.runs) if run.stage == stage), None)
-    return StageStatus(stage=stage, state=_state(run), run=run.number if run else None)
+    return StageStatus(
+        stage=stage, state=StageState.PAUSED if awaited else _state(run), run=run.number if run else None
+    )
 
 
 def _state(run: Run | None) -> StageState | None:

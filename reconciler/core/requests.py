@@ -24,6 +24,9 @@ def canonical(request: Next) -> str:
     return json.dumps(present, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def next_line(stage: StageName, after: RunNumber | None) -> str:
+def next_line(stage: StageName, after: RunNumber | None, identity: str | None = None) -> str:
     """The YAML that asks for ``stage`` now, e.g. ``next: {stage: track, after: 3}``."""
-    return f"next: {{stage: {stage}}}" if after is None else f"next: {{stage: {stage}, after: {after}}}"
+    fields = [f"stage: {stage}"]
+    fields += [] if after is None else [f"after: {after}"]
+    fields += [] if identity is None else [f"id: {identity}"]
+    return "next: {" + ", ".join(fields) + "}"
