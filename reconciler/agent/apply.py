@@ -1,6 +1,6 @@
 """Carrying out a plan. Nothing is decided here: records are signed and published, workers are started."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -26,7 +26,7 @@ from reconciler.core.actions import (
 from reconciler.core.containers import ClaimKey
 from reconciler.core.ledger import Claim, Run
 from reconciler.core.names import ProjectName
-from reconciler.errors import EngineUnavailable, WinslowError
+from reconciler.errors import EngineUnavailable, Superseded, WinslowError
 
 log = structlog.get_logger()
 
@@ -52,6 +52,22 @@ class Applier:
         self._clock = clock
         self._not_before: dict[Job, float] = {}
         self.faults: dict[ProjectName, str] = {}  # what keeps a project's start from working, for people
+
+    def apply_all(self, actions: Iterable[Action]) -> bool:
+        """Each on its own: what keeps one project from moving must not keep the others. True: look again at once."""
+        changed = [self._apply_one(action) for action in actions]
+        return any(changed)
+
+    def _apply_one(self, action: Action) -> bool:
+        try:
+            changed = self.apply(action)
+        except WinslowError as error:
+            self._remember(action.project, error)
+            log.warning("action_failed", project=action.project, because=action.because, error=str(error))
+            return False
+        if changed:
+            self.faults.pop(action.project, None)
+        return changed
 
     def apply(self, action: Action) -> bool:
         """True if this changed something that the next tick should look at at once."""
@@ -103,13 +119,17 @@ class Applier:
         try:
             work()
         except WinslowError as error:
-            self.faults[project] = str(error)
+            self._remember(project, error)
             self._not_before[job] = self._clock.monotonic() + PAUSE_AFTER_FAULT
             if isinstance(error, EngineUnavailable):
                 self._containers.forget_listing()
             raise
         self._not_before.pop(job, None)
         self.faults.pop(project, None)
+
+    def _remember(self, project: ProjectName, error: WinslowError) -> None:
+        if not isinstance(error, Superseded):  # somebody else goes on: no fault
+            self.faults[project] = str(error)
 
     def _stop(self, action: StopContainer) -> None:
         self._runtime.stop(action.container)

@@ -198,9 +198,9 @@ class Agent:
         todo = plan(desired, ledger, self._liveness.nodes(), me)
         self._memory.keep(todo.situations, me.monotonic)
         self.last_plan = todo
-        changed = [self._applier.apply(action) for action in todo.actions]
+        changed = self._applier.apply_all(todo.actions)
         self.last_tick = self._clock.monotonic()
-        return any(changed)
+        return changed
 
     def publish(self) -> bool:
         return self._publisher.publish()
