@@ -126,9 +126,7 @@ def _orphan(name: ProjectName, history: ProjectHistory) -> ProjectStatus:
         waiting_for=None if running else WaitingFor(reason="FileDeleted", message=message, since=_since(history)),
         conditions=(Condition(type="FileDeleted", status="True", reason="FileDeleted", message=message),),
         last_run=last.number if last else None,
-        stages=tuple(
-            _stage(history, stage, awaited=False) for stage in dict.fromkeys(run.stage for run in history.runs)
-        ),
+        stages=tuple(_stage(history, stage) for stage in dict.fromkeys(run.stage for run in history.runs)),
         runs=tuple(_run(name, run) for run in history.runs),
     )
 
@@ -192,11 +190,11 @@ def edit_url(desired: Desired, path: str, branch: str) -> str | None:
     return f"{forge.url}/{middle}/{quote(branch)}/{quote(path)}"
 
 
-def _stage(history: ProjectHistory, stage: StageName, *, awaited: bool) -> StageStatus:
+def _stage(history: ProjectHistory, stage: StageName, *, awaited: bool = False) -> StageStatus:
+    """``awaited``: it waits for a node or a person, whatever became of its earlier runs."""
     run = next((run for run in reversed(history.runs) if run.stage == stage), None)
-    return StageStatus(
-        stage=stage, state=StageState.PAUSED if awaited else _state(run), run=run.number if run else None
-    )
+    state = StageState.PAUSED if awaited else _state(run)
+    return StageStatus(stage=stage, state=state, run=run.number if run else None)
 
 
 def _state(run: Run | None) -> StageState | None:
