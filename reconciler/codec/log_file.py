@@ -66,7 +66,7 @@ class Tally:
     def __init__(self) -> None:
         self.bytes = 0
         self.positions: dict[str, Position] = {}
-        self._lines = 0
+        self.lines = 0
         self._hash = hashlib.sha256()
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._results: dict[str, str] = {}
@@ -75,7 +75,7 @@ class Tally:
         self.bytes += len(encoded)
         self._hash.update(encoded)
         for entry in entries:
-            self._lines += 1
+            self.lines += 1
             self._tail.append(entry.text[:TAIL_WIDTH])
             self.position(entry.stream).saw(entry.stamp)
             if entry.stream == STDOUT and entry.text.startswith(RESULT):
@@ -85,7 +85,7 @@ class Tally:
         return self.positions.setdefault(stream, Position())
 
     def summary(self) -> Summary:
-        return Summary(self.bytes, self._lines, self._hash.hexdigest(), tuple(self._tail), dict(self._results))
+        return Summary(self.bytes, self.lines, self._hash.hexdigest(), tuple(self._tail), dict(self._results))
 
     def _add_result(self, text: str) -> None:
         """A later value of the same key wins; too many or too long ones are left out."""

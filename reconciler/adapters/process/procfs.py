@@ -6,11 +6,18 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+ENDED = {"Z", "X"}
+
 
 def start_time(pid: int) -> int | None:
-    """When it was started, in clock ticks since boot; None if there is no such process, or only its zombie."""
+    """When it was started, in clock ticks since boot; None if there is no such process, not even as a zombie."""
     fields = _stat(pid)
-    return None if fields is None or fields[0] in {"Z", "X"} else int(fields[19])
+    return None if fields is None else int(fields[19])
+
+
+def lives(pid: int, start: int) -> bool:
+    fields = _stat(pid)
+    return fields is not None and fields[0] not in ENDED and int(fields[19]) == start
 
 
 @contextlib.contextmanager
@@ -22,7 +29,7 @@ def held(pid: int, start: int) -> Iterator[int | None]:
         yield None
         return
     try:
-        yield descriptor if start_time(pid) == start else None
+        yield descriptor if lives(pid, start) else None
     finally:
         os.close(descriptor)
 
@@ -51,7 +58,7 @@ def _pids() -> list[int]:
 
 def _session(pid: int) -> int | None:
     fields = _stat(pid)
-    return None if fields is None or fields[0] in {"Z", "X"} else int(fields[3])
+    return None if fields is None or fields[0] in ENDED else int(fields[3])
 
 
 def _stat(pid: int) -> list[str] | None:

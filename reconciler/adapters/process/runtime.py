@@ -191,10 +191,7 @@ class ProcessRuntime:
         )
 
     def _lives(self, found: state.State) -> bool:
-        return (
-            found["boot"] == self._boot
-            and procfs.start_time(found["supervisor"]["pid"]) == found["supervisor"]["start"]
-        )
+        return found["boot"] == self._boot and procfs.lives(**found["supervisor"])
 
     def _await_supervisor(self, container: Container, timeout: float) -> None:
         found = state.read(container.handle)

@@ -1,0 +1,135 @@
+import io
+import os
+import secrets
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.errors import DockerException
+from fakes.runtime import FakeRuntime
+
+from reconciler.adapters.docker import DockerRuntime
+from reconciler.adapters.host import LinuxHost
+from reconciler.adapters.process.runtime import ProcessRuntime
+from reconciler.agent.ports import Runtime
+from reconciler.config import DockerConfig, ProcessConfig
+from reconciler.core.containers import ClaimKey, Order, Paths
+from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, ShareId, StageName, Token
+
+IMAGE = "winslow-test/busybox:1"
+GRACE = timedelta(seconds=1)
+NODE = NodeName("lab-1")
+BUILD = b'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox","--install","-s","/bin"]\n'
+
+OrderMaker = Callable[..., Order]
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """A docker engine with the test image, or a skip that says how to get one."""
+    client = None
+    try:
+        client = docker.from_env()
+        _build_image(client)
+    except (DockerException, OSError) as error:
+        if client is not None:
+            client.close()
+        message = f"no container engine ({error}): run .ci/engine, or sudo apt-get install docker.io busybox-static"
+        if os.environ.get("WINSLOW_REQUIRE_ENGINE") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    yield client
+    client.close()
+
+
+def _build_image(client: docker.DockerClient) -> None:
+    if client.images.list(name=IMAGE):
+        return
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise FileNotFoundError("busybox is not installed")
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        tar.add(busybox, "busybox")
+        entry = tarfile.TarInfo("Dockerfile")
+        entry.size = len(BUILD)
+        tar.addfile(entry, io.BytesIO(BUILD))
+    context.seek(0)
+    client.images.build(fileobj=context, custom_context=True, tag=IMAGE, rm=True)
+
+
+@pytest.fixture
+def share() -> ShareId:
+    """A share of its own for each test, so that no test sees another's containers."""
+    return ShareId(secrets.token_hex(8))
+
+
+@pytest.fixture
+def claim_directory(tmp_path: Path) -> Path:
+    for name in ("workspace", "output", "input", "resources"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def make_order(claim_directory: Path, share: ShareId) -> OrderMaker:
+    """``make_order("sh", "-c", "exit 3", memory=...)``: each call is another run."""
+    runs = iter(range(1, 1000))
+
+    def make(*command: str, **fields: Any) -> Order:
+        key = ClaimKey(
+            share=share,
+            project=ProjectName("ulm"),
+            run=RunNumber(next(runs)),
+            stage=StageName("detect"),
+            number=RecordNumber(1),
+            token=Token(secrets.token_hex(16)),
+        )
+        at = claim_directory
+        paths = Paths(
+            claim=str(at),
+            workspace=str(at / "workspace"),
+            output=str(at / "output"),
+            input=str(at / "input"),
+            resources=str(at / "resources"),
+        )
+        defaults: dict[str, Any] = {"image": IMAGE, "environment": {}}
+        return Order(key=key, node=NODE, command=command, paths=paths, **(defaults | fields))
+
+    return make
+
+
+@pytest.fixture
+def process_runtime(tmp_path: Path, share: ShareId) -> Iterator[ProcessRuntime]:
+    runtime = ProcessRuntime(
+        ProcessConfig(stop_grace=GRACE), local=tmp_path / "local", boot=LinuxHost().boot(), node=NODE, share=share
+    )
+    yield runtime
+    _clean(runtime)
+
+
+@pytest.fixture
+def docker_runtime(engine: docker.DockerClient, share: ShareId) -> Iterator[DockerRuntime]:
+    runtime = DockerRuntime(DockerConfig(stop_grace=GRACE), boot=LinuxHost().boot(), node=NODE, share=share)
+    yield runtime
+    _clean(runtime)
+    runtime.close()
+
+
+@pytest.fixture(params=["fake", "process", "docker"])
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    if request.param == "fake":
+        return FakeRuntime(images=[IMAGE])
+    found: Runtime = request.getfixturevalue(f"{request.param}_runtime")
+    return found
+
+
+def _clean(runtime: Runtime) -> None:
+    for container in runtime.list():
+        runtime.stop(container)
+        runtime.remove(container)
