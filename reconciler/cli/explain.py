@@ -1,0 +1,38 @@
+"""``winslow explain``: why a project is where it is, and of each node why it is not the one."""
+
+from rich.text import Text
+
+from reconciler.cli.options import ConfigOption, Output, OutputOption, ProjectArgument, live_reader
+from reconciler.cli.output import out, phase, print_json, text
+from reconciler.cli.status import waiting_lines
+from reconciler.codec.status import dump_project
+from reconciler.core import report
+from reconciler.core.names import ProjectName
+from reconciler.readers.find import find_project
+
+
+def explain(project: ProjectArgument, config: ConfigOption = None, output: OutputOption = Output.TEXT) -> None:
+    """Say why a project runs or waits."""
+    source = live_reader(config)
+    found = find_project(source.status(), ProjectName(project))
+    seen = source.snapshot()
+    desired = seen.desired.projects.get(found.project)
+    if desired is None:  # its file is gone from git
+        reason, message, nodes = "FileDeleted", found.conditions[0].message, {}
+    else:
+        wait, answers = report.explain(seen.desired, seen.ledger, seen.nodes, desired)
+        reason, message, nodes = wait.reason, wait.message, dict(answers)
+    if output is Output.JSON:
+        status = {name: value for name, value in dump_project(found).items() if name != "runs"}
+        print_json({**status, "reason": reason, "message": message, "nodes": nodes})
+        return
+    say = out().print
+    say(text(found.project, "bold") + Text("  ") + phase(found.phase) + text(f"  {reason}"))
+    say(text(f"  {message}"))
+    for line in waiting_lines(found):
+        if line.plain != message:
+            say(Text("  ") + line)
+    for condition in found.conditions:
+        say(text(f"  ! {condition.type}: {condition.message}", "yellow"))
+    for node, answer in sorted(nodes.items()):
+        say(text(f"  {node}: {answer}"))

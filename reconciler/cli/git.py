@@ -1,0 +1,65 @@
+"""Git as a person would type it, for ``init`` and ``demo``: in work trees, with the person's own configuration."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from reconciler.errors import BadInput, Transient
+
+TIMEOUT = 60.0
+
+
+def git(directory: Path, *arguments: str) -> str:
+    """Output of a command that must work; Transient with git's own words if it does not."""
+    code, output, complaint = attempt(directory, *arguments)
+    if code != 0:
+        raise Transient(f"git {arguments[0]} failed in {directory}: {complaint or output}")
+    return output
+
+
+def succeeds(directory: Path, *arguments: str) -> bool:
+    return attempt(directory, *arguments)[0] == 0
+
+
+def attempt(directory: Path, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, output, complaint. A hook's or alias' GIT_DIR must not lead us into another repository."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_DIR", "GIT_WORK"))}
+    environment = {name: value for name, value in environment.items() if name != "GIT_INDEX_FILE"}
+    try:
+        ended = subprocess.run(
+            ["git", "-C", str(directory), *arguments],
+            env={**environment, "GIT_TERMINAL_PROMPT": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise BadInput("git is not installed, or not on your PATH; install it: apt-get install git") from error
+    except subprocess.TimeoutExpired as error:
+        raise Transient(f"git {arguments[0]} gave no answer within {TIMEOUT:.0f} seconds in {directory}") from error
+    return ended.returncode, _words(ended.stdout), _words(ended.stderr)
+
+
+def _words(output: bytes) -> str:
+    return output.decode(errors="replace").strip()
+
+
+def enclosing_repository(directory: Path) -> Path | None:
+    """The work tree that ``directory`` lies in (or will lie in, if it doesn't exist yet)."""
+    existing = next(parent for parent in (directory, *directory.absolute().parents) if parent.is_dir())
+    code, found, _ = attempt(existing, "rev-parse", "--show-toplevel")
+    return Path(found) if code == 0 and found else None
+
+
+def start_repository(directory: Path) -> None:
+    """``git init`` on main, with somebody to commit as: a fresh account has no name yet."""
+    git(directory, "init", "--quiet", "-b", "main")
+    for key, value in {"user.name": "Winslow", "user.email": "winslow@localhost"}.items():
+        if not succeeds(directory, "config", key):
+            git(directory, "config", key, value)
+
+
+def commit(directory: Path, message: str, *paths: str) -> None:
+    git(directory, "add", "--", *paths)
+    git(directory, "-c", "commit.gpgSign=false", "commit", "--quiet", "-m", message, "--", *paths)

@@ -1,0 +1,60 @@
+"""``winslow node``: be this machine's reconciler until a signal says to stop."""
+
+import asyncio
+import logging
+import signal
+import sys
+from typing import Annotated
+
+import structlog
+import typer
+
+from reconciler.cli.options import ConfigOption, node_config
+from reconciler.cli.output import err
+from reconciler.config import NodeConfig
+
+
+def node(
+    config: ConfigOption = None,
+    hand_over: Annotated[
+        bool,
+        typer.Option("--hand-over", help="At the end stop this node's stages and release them to other nodes."),
+    ] = False,
+) -> None:
+    """Run this machine's reconciler.
+
+    Ends on Ctrl-C or SIGTERM. Its stages go on, and its next start adopts them.
+    """
+    loaded = node_config(config)
+    log_to_stderr()
+    asyncio.run(_run(loaded, hand_over=hand_over))
+    if hand_over:
+        err().print(f"winslow: {loaded.name} has ended and released its stages")
+    else:
+        err().print(f"winslow: {loaded.name} has ended; its stages go on, and its next start adopts them")
+
+
+async def _run(config: NodeConfig, *, hand_over: bool) -> None:
+    from reconciler.compose import run_node  # noqa: PLC0415
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run_node(config, stop, hand_over=hand_over)
+
+
+def log_to_stderr() -> None:
+    """For people on a terminal, else one JSON object a line."""
+    terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
+            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.dict_tracebacks,
+            *([] if terminal else [structlog.processors.JSONRenderer()]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,61 @@
+"""Options that several commands share, and what they lead to.
+
+What stands behind a configuration (git, engines, the share) is imported when it is asked for: ``--help`` must
+not wait for a container library.
+"""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconciler.codec.config import load_config
+from reconciler.config import NodeConfig
+
+if TYPE_CHECKING:
+    from reconciler.readers import Reader
+    from reconciler.readers.live import LiveReader
+
+VARIABLE = "WINSLOW_CONFIG"
+USUAL_CONFIG = Path("/etc/winslow/node.yaml")
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help=f"The node's node.yaml; else ${VARIABLE}, else {USUAL_CONFIG}."),
+]
+CloneOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--clone", metavar="DIR", help="Read the branch observed of this clone of the state repository, not the share."
+    ),
+]
+OutputOption = Annotated[Output, typer.Option("--output", help="Text for people, or JSON for programs.")]
+ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name: its file without .yaml.")]
+
+
+def node_config(given: Path | None) -> NodeConfig:
+    """``given`` is the command's own ``--config`` or, by the group's callback, the one before the command."""
+    return load_config(given or Path(os.environ.get(VARIABLE) or USUAL_CONFIG))
+
+
+def live_reader(config: Path | None, *, purpose: str = "cli") -> "LiveReader":
+    from reconciler.compose import open_reader  # noqa: PLC0415
+
+    return open_reader(node_config(config), purpose=purpose)
+
+
+def reader(config: Path | None, clone: Path | None, *, purpose: str = "cli") -> "Reader":
+    """The share and the state repository or, with ``--clone``, what the branch ``observed`` says."""
+    if clone is None:
+        return live_reader(config, purpose=purpose)
+    from reconciler.compose import open_clone_reader  # noqa: PLC0415
+
+    return open_clone_reader(clone)

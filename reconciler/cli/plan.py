@@ -1,0 +1,56 @@
+"""``winslow plan``: what each project would do next, without doing it."""
+
+from collections.abc import Iterator, Mapping
+
+from reconciler.cli.options import ConfigOption, Output, OutputOption, live_reader
+from reconciler.cli.output import out, print_json, text
+from reconciler.core.decide import RunOpen, StartStage, decide
+from reconciler.core.desired import Project
+from reconciler.core.plan import file_deleted
+from reconciler.core.report import explain
+from reconciler.readers.live import Snapshot
+
+Decision = Mapping[str, object]
+
+
+def plan(config: ConfigOption = None, output: OutputOption = Output.TEXT) -> None:
+    """Show what is next in every project."""
+    decisions = list(_decisions(live_reader(config).snapshot()))
+    if output is Output.JSON:
+        print_json(decisions)
+        return
+    for decision in decisions:
+        out().print(text(f"{decision['project']}: {decision['action']}: {decision['message']}"))
+    if not decisions:
+        out().print("no projects yet: nothing to do")
+
+
+def _decisions(seen: Snapshot) -> Iterator[Decision]:
+    for name in sorted({*seen.desired.projects, *seen.ledger.projects}):
+        project = seen.desired.projects.get(name)
+        if project is not None:
+            yield _decision(seen, project)
+        else:
+            gone = file_deleted(name)
+            yield {"project": name, "action": "wait", "reason": gone.reason, "message": gone.message}
+
+
+def _decision(seen: Snapshot, project: Project) -> Decision:
+    history = seen.ledger.history(project.id)
+    wait, nodes = explain(seen.desired, seen.ledger, seen.nodes, project)
+    decided: dict[str, object] = {
+        "project": project.id,
+        "action": "wait",
+        "reason": wait.reason,
+        "message": wait.message,
+    }
+    match decide(seen.desired, project, history):
+        case StartStage(stage=stage):
+            chosen = next((node for node, answer in nodes.items() if answer == "rank 0"), None)
+            decided |= {"stage": stage.name, "node": chosen}
+            if chosen is not None:
+                told = f"run {len(history.runs) + 1} ({stage.name}) on {chosen}"
+                decided |= {"action": "start", "reason": "Starting", "message": told}
+        case RunOpen(run=run):
+            decided |= {"action": "run", "stage": run.stage, "node": run.claim.node if run.claim else None}
+    return decided

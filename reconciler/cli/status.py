@@ -1,0 +1,165 @@
+"""``winslow status``: for somebody tired. First what runs, then what waits for a person, then the rest."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from readonly_ui.overview import Overview, going_run, newest_run, site_troubles
+from readonly_ui.words import ago, duration, size
+from reconciler.cli.options import CloneOption, ConfigOption, Output, OutputOption, reader
+from reconciler.cli.output import out, phase, print_json, text
+from reconciler.codec.status import dump_status
+from reconciler.core.names import ProjectName
+from reconciler.core.status import Condition, NodeStatus, ProjectStatus, RunStatus, Status, WaitingFor
+from reconciler.readers.find import find_project
+
+INDENT = "  "
+
+
+def status(
+    project: Annotated[str | None, typer.Argument(metavar="PROJECT", help="Only this project, in detail.")] = None,
+    config: ConfigOption = None,
+    clone: CloneOption = None,
+    output: OutputOption = Output.TEXT,
+) -> None:
+    """Show what runs, what waits for you, and the nodes."""
+    found = reader(config, clone).status()
+    if project is not None:
+        found = replace(found, projects=(find_project(found, ProjectName(project)),))
+    if output is Output.JSON:
+        print_json(dump_status(found))
+    elif project is not None:
+        show_project(out(), found.projects[0], datetime.now(UTC))
+    else:
+        show(out(), found, datetime.now(UTC))
+
+
+def show(console: Console, status: Status, now: datetime) -> None:
+    """``now`` is the reader's clock; everything else comes from the status."""
+    view = Overview.of(status)
+    for trouble in site_troubles(status):
+        console.print(_trouble(trouble))
+    _section(console, "running", (_running(project, now) for project in view.running))
+    _section(console, "waiting for you", (line for project in view.needs_you for line in _needs_you(project, now)))
+    shown = {project.project for project in (*view.running, *view.needs_you)}
+    rest = [project for project in view.projects if project.project not in shown]
+    if rest:
+        console.print(Text("the rest" if shown else "projects", style="bold"))
+        console.print(_projects(rest), soft_wrap=False)
+    if not status.projects:
+        console.print("no projects yet: write projects/NAME.yaml in the state repository, commit, push")
+    if status.nodes:
+        console.print(Text("nodes", style="bold"))
+        console.print(_nodes(status.nodes), soft_wrap=False)
+
+
+def _section(console: Console, title: str, lines: Iterable[Text]) -> None:
+    listed = list(lines)
+    if listed:
+        console.print(Text(title, style="bold"))
+        for line in listed:
+            console.print(Text(INDENT) + line)
+
+
+def _running(project: ProjectStatus, now: datetime) -> Text:
+    run = going_run(project)
+    line = text(project.project, "cyan")
+    if run is None:
+        return line
+    line.append(f"  run {run.run} {run.stage}")
+    if run.progress is not None:
+        line.append(f"  {run.progress:.0f} %", style="bold")
+    if run.started_at is not None:
+        line.append(f"  for {duration(now - run.started_at)}")
+    line.append(f"  on {run.node}" if run.node else "")
+    return line.append(f", attempt {run.attempts}" if run.attempts > 1 else "")
+
+
+def _needs_you(project: ProjectStatus, now: datetime) -> Iterator[Text]:
+    yield text(project.project, "bold") + Text("  ") + phase(project.phase) + _since(project.waiting_for, now)
+    yield from (Text(INDENT) + line for line in waiting_lines(project))
+
+
+def _since(waiting: WaitingFor | None, now: datetime) -> Text:
+    return Text(f"  {ago(waiting.since, now)}" if waiting and waiting.since else "")
+
+
+def waiting_lines(project: ProjectStatus) -> Iterator[Text]:
+    """What it waits for, the line to paste and where."""
+    waiting = project.waiting_for
+    if waiting is None:
+        return
+    yield text(waiting.message)
+    if waiting.edit:
+        yield Text(f"in {project.path} write: ") + text(waiting.edit, "bold")
+    if waiting.edit and waiting.url:
+        yield text(waiting.url)
+
+
+def _trouble(condition: Condition) -> Text:
+    return text(f"! {condition.type}: {condition.message}", "yellow")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(*columns, box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table.columns[0].header = Text(INDENT + columns[0])
+    table.columns[0].no_wrap = True
+    return table
+
+
+def _projects(projects: Iterable[ProjectStatus]) -> Table:
+    table = _table("project", "phase", "last run", "waits for")
+    for project in projects:
+        last = newest_run(project)
+        run = f"{last.run} {last.stage} {last.phase}" if last else ""
+        waiting = project.waiting_for.message if project.waiting_for else ""
+        table.add_row(Text(INDENT) + text(project.project), phase(project.phase), text(run), text(waiting))
+    return table
+
+
+def _nodes(nodes: Iterable[NodeStatus]) -> Table:
+    table = _table("node", "", "runtime", "offers", "runs")
+    for node in nodes:
+        life = {True: Text("live", "green"), False: Text(_silent(node), "red"), None: Text("")}[node.live]
+        gpus = f", {len(node.gpus)} GPUs" if node.gpus else ""
+        offers = f"{node.cpus:g} cpus, {size(node.memory)}{gpus}{', drained' if node.drained else ''}"
+        table.add_row(
+            Text(INDENT) + text(node.node), life, text(node.runtime), Text(offers), text(", ".join(node.running))
+        )
+    return table
+
+
+def _silent(node: NodeStatus) -> str:
+    return "silent" if node.silent_for is None else f"silent for {node.silent_for:.0f} s"
+
+
+def show_project(console: Console, project: ProjectStatus, now: datetime) -> None:
+    console.print(text(project.project, "bold") + Text("  ") + phase(project.phase) + text(f"  {project.name}"))
+    for line in waiting_lines(project):
+        console.print(Text(INDENT) + line)
+    said = project.waiting_for.message if project.waiting_for else None
+    for condition in project.conditions:
+        if condition.message != said:
+            console.print(Text(INDENT) + _trouble(condition))
+    if project.runs:
+        console.print(_runs(project.runs, now), soft_wrap=False)
+
+
+def _runs(runs: Iterable[RunStatus], now: datetime) -> Table:
+    table = _table("run", "stage", "phase", "node", "attempts", "started", "took", "exit", "")
+    for run in runs:
+        started = run.started_at.astimezone().strftime("%d %b %H:%M") if run.started_at else ""
+        took = duration((run.ended_at or now) - run.started_at) if run.started_at else ""
+        remark = run.message or run.reason or (f"{run.progress:.0f} %" if run.progress is not None else "")
+        code = "" if run.exit_code is None else str(run.exit_code)
+        table.add_row(
+            *(Text(f"{INDENT}{run.run}"), text(run.stage), phase(run.phase), text(run.node or "")),
+            *(str(run.attempts), started, took, code, text(remark)),
+        )
+    return table
