@@ -60,7 +60,7 @@ class Site:
         while not condition():
             if time.monotonic() > end:
                 raise SystemExit(f"not there after {seconds} s")
-            time.sleep(0.005)
+            time.sleep(0.02)  # seldom enough to leave the processors to what is measured
 
     @staticmethod
     def _git(*arguments: str, cwd: Path) -> None:

@@ -45,7 +45,7 @@ async def _changes(repository: Path, branch: str) -> AsyncGenerator[None, None]:
         *watched,
         watch_filter=tells,
         debounce=50,
-        step=20,
+        step=40,
         rust_timeout=int(LOOK_AGAIN * 1000),
         yield_on_timeout=True,
         recursive=False,

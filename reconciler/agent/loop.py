@@ -156,7 +156,8 @@ class Loop:
 
     async def _publish(self) -> None:
         while True:
-            await self._call("publish", self._agent.publish, False)
+            if await self._call("publish", self._agent.publish, False):
+                await asyncio.sleep(TICK)  # a burst of transitions becomes one commit
             await self._publish_now.wait(PUBLISH)
 
     async def _listen(self, hints: AsyncIterator[None]) -> None:

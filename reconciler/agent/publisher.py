@@ -28,6 +28,7 @@ class Publisher:
         self._look = look
         self._lock: Lock | None = None
         self._published: Mapping[str, str] | None = None
+        self._status: Status | None = None  # what was folded into it
         self._failing_since: float | None = None
         self.error = ""
 
@@ -54,9 +55,10 @@ class Publisher:
     def _publish(self) -> bool:
         before = self._published if self._published is not None else self._observed.read()
         status = self._look()
-        if status is None:
+        if status is None or (status == self._status and self._published is not None):
             return False
         files = fold(status)
+        self._status = status
         if files == before:
             self._published = files
             return False
