@@ -11,7 +11,6 @@ from typing import Any
 import docker
 import pytest
 from docker.errors import DockerException
-from fakes.runtime import FakeRuntime
 
 from reconciler.adapters.docker import DockerRuntime
 from reconciler.adapters.host import LinuxHost
@@ -20,6 +19,7 @@ from reconciler.agent.ports import Runtime
 from reconciler.config import DockerConfig, ProcessConfig
 from reconciler.core.containers import ClaimKey, Order, Paths
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, ShareId, StageName, Token
+from tests.fakes.runtime import FakeRuntime
 
 IMAGE = "winslow-test/busybox:1"
 GRACE = timedelta(seconds=1)
