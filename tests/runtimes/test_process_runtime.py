@@ -105,9 +105,10 @@ def test_a_vanished_supervisor_takes_its_program_with_it_and_leaves_no_exit_code
     os.kill(supervisor_of(container), signal.SIGKILL)
     ended = process_runtime.wait(container)
     assert (ended.state, ended.exit_code, ended.error) == (ContainerState.EXITED, None, "supervisor vanished")
+    program, helper = (int(line.line) for line in read_lines(claim_directory / "log.jsonl").lines)
+    until(lambda: not is_alive(program))
     process_runtime.remove(ended)
-    for line in read_lines(claim_directory / "log.jsonl").lines:
-        until(lambda pid=int(line.line): not is_alive(pid))  # type: ignore[misc]
+    until(lambda: not is_alive(helper))
 
 
 def test_an_end_is_not_believed_of_a_process_from_another_boot(
