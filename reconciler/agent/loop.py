@@ -142,10 +142,13 @@ class Loop:
             await self._fetch_now.wait(self._agent.config.poll.total_seconds())
 
     async def _tick(self) -> None:
-        behind = False
+        behind, published = False, 0
         while True:
-            if await self._call("tick", self._agent.tick, False):
+            again = await self._call("tick", self._agent.tick, False)
+            if published != self._agent.ledger_changes:
+                published = self._agent.ledger_changes
                 self._publish_now()
+            if again:
                 continue
             if self._agent.is_behind and not behind:
                 self._fetch_now()

@@ -76,6 +76,7 @@ class Agent:
         self._publisher = Publisher(share, observed, clock, self.status)
         self._ledger: Ledger | None = None
         self._share_error = ""
+        self.ledger_changes = 0  # how often a tick found the ledger changed, by whomever
         self.last_plan = Plan()
         self.last_tick: float | None = None
 
@@ -185,6 +186,8 @@ class Agent:
                 log.warning("share_unavailable", error=str(error))
             self._share_error = str(error)
             return False
+        if ledger != self._ledger:
+            self.ledger_changes += 1
         self._ledger = ledger
         me = look_at_myself(
             self.identity,
