@@ -34,18 +34,18 @@ OrderMaker = Callable[..., Order]
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """A docker engine with the test image, or a skip that says how to get one."""
-    client = None
+    client, missing = None, ""
     try:
         client = docker.from_env()
         _build_image(client)
     except (DockerException, OSError) as error:
-        if client is not None:
-            client.close()
+        missing = f"no container engine ({error}): run .ci/engine, or sudo apt-get install docker.io busybox-static"
+    if missing:
         _collect_refused_socket()
-        message = f"no container engine ({error}): run .ci/engine, or sudo apt-get install docker.io busybox-static"
         if os.environ.get("WINSLOW_REQUIRE_ENGINE") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
+            pytest.fail(missing)
+        pytest.skip(missing)
+    assert client is not None
     yield client
     client.close()
 
