@@ -1,7 +1,9 @@
 """Printing: data to stdout, everything said about it to stderr; other people's text never drives the terminal."""
 
 import json
+import shlex
 import sys
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -42,6 +44,11 @@ def print_json(value: object) -> None:
     """One JSON value, readable also for people."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
     sys.stdout.flush()
+
+
+def called() -> str:
+    """This command as it was typed, for commands that people shall type next."""
+    return shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "winslow" else "winslow"
 
 
 def text(value: str, style: str = "") -> Text:

@@ -33,7 +33,8 @@ def demo(
 ) -> None:
     """Show it all on this machine.
 
-    Two nodes, the page, and the example pipeline on a real video. Ctrl-C ends what it started. Once the project has ended, the exit code is 0 if it succeeded, else 1.
+    Two nodes, the page, and the example pipeline on a real video. Ctrl-C ends what it started; starting it again in
+    the same DIR goes on. Once the project has ended, the exit code is 0 if it succeeded, else 1.
     """
     from reconciler.cli.demo.course import Course  # noqa: PLC0415
     from reconciler.cli.demo.layout import held  # noqa: PLC0415

@@ -1,5 +1,6 @@
 """The order of the demo: choose, make, start, ask, follow, tell, serve, end."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from reconciler.cli.demo.page import Page
 from reconciler.cli.demo.processes import Nodes
 from reconciler.cli.demo.report import Report
 from reconciler.cli.demo.runtime import choose
-from reconciler.cli.output import err, out, print_json
+from reconciler.cli.output import called, err, out, print_json
 from reconciler.codec.config import load_config
 from reconciler.compose import open_clone_reader, open_reader
 from reconciler.core.status import ProjectPhase, ProjectStatus
@@ -42,13 +43,14 @@ class Course:
             with Page(create_app(reader, title="Winslow demo"), port) as page:
                 self._nodes.start(self._names)
                 self._tell_beginning(runtime, page.url)
-                files.ask_for_project(self._layout)
+                if files.ask_for_project(self._layout):
+                    self._report.say(f"asked for {PROJECT}: three stages, one to three minutes")
                 project = self._follow(follower)
                 self._tell_end(project, runtime, page.url)
                 if serve_on:
                     project = self._serve(follower, project)
         finally:
-            self._end()
+            self._end(follower)
         return project.phase is ProjectPhase.SUCCEEDED
 
     def _tell_beginning(self, runtime: str, url: str) -> None:
@@ -56,7 +58,6 @@ class Course:
         nodes = ", ".join(f"{name} (process {pid})" for name, pid in self._nodes.pids().items())
         say(f"nodes: {nodes}; stages run {'in Docker' if runtime == 'docker' else 'as plain processes'}")
         say(f"page:  {url}")
-        say(f"asked for {PROJECT}: three stages, about two minutes")
 
     def _follow(self, follower: Follower) -> ProjectStatus:
         shown = display(self._report.console)
@@ -96,7 +97,11 @@ class Course:
         except KeyboardInterrupt:
             return project
 
-    def _end(self) -> None:
+    def _end(self, follower: Follower) -> None:
+        """Also what a killed node left running ends: that node comes back for it."""
         self._report.say("ending the nodes (Ctrl-C again: at once) ...")
-        self._nodes.end()
-        self._report.say(f"ended; winslow demo --dir {self._layout.root} goes on from here")
+        try:
+            self._nodes.revive(follower.busy_nodes())
+        finally:
+            self._nodes.end()
+        self._report.say(f"ended; {called()} demo --dir {shlex.quote(str(self._layout.root))} goes on from here")

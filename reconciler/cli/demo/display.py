@@ -107,8 +107,9 @@ def _what(run: RunStatus) -> str:
 def _line(run: RunStatus) -> str:
     again = f", attempt {run.attempts}" if run.attempts > 1 else ""
     took = f" after {duration(run.ended_at - run.started_at)}" if run.ended_at and run.started_at else ""
+    where = f" on {run.node}" if run.node else ""
     why = f": {run.message}" if run.message and run.phase is not RunPhase.SUCCEEDED else ""
-    return f"  run {run.run} {run.stage}: {run.phase}{took} on {run.node or 'no node yet'}{again}{why}"
+    return f"  run {run.run} {run.stage}: {run.phase}{took}{where}{again}{why}"
 
 
 def _project_line(project: ProjectStatus) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reconciler.cli.demo.layout import PROJECT, Layout
+from reconciler.cli.output import called
 from reconciler.cli.status import waiting_lines
 from reconciler.core.names import run_directory
 from reconciler.core.status import ProjectPhase, ProjectStatus
@@ -25,7 +26,7 @@ def where_to_look(layout: Layout, project: ProjectStatus, url: str) -> Iterator[
         yield "Where to look:"
     yield f"  page      {url}"
     yield f"  history   git -C {_quoted(layout.remote)} log observed --oneline"
-    yield f"  status    winslow status --config {_quoted(layout.config('alpha'))}"
+    yield f"  status    {called()} status --config {_quoted(layout.config('alpha'))}"
     yield f"  node logs {layout.root / 'logs'}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from reconciler.cli.demo.display import Display
 from reconciler.cli.demo.layout import PROJECT, Layout
 from reconciler.cli.demo.processes import Nodes
+from reconciler.cli.output import called
 from reconciler.core.names import ProjectName
 from reconciler.core.status import ProjectPhase, ProjectStatus
 from reconciler.errors import Transient, WinslowError
@@ -50,11 +51,9 @@ class Follower:
     def look(self, display: Display) -> ProjectStatus | None:
         """One look at everything; None while it can't be read."""
         for node in self._nodes.fallen():
-            command = shlex.join(["winslow", *self._nodes.arguments(node.name)])
-            display.say(
-                f"node {node.name} (process {node.process.pid}) {node.how()}; its stage is not lost. "
-                f"Start it again with: {command}"
-            )
+            command = shlex.join(self._nodes.arguments(node.name))
+            display.say(f"node {node.name} (process {node.process.pid}) {node.how()}; what it ran is not lost")
+            display.say(f"  to start it again: {called()} {command}")
             display.say(f"  its log {self._layout.log(node.name)} ends with: {self._nodes.last_words(node.name)}")
         try:
             project = find_project(self._reader.status(), ProjectName(PROJECT))
@@ -66,6 +65,13 @@ class Follower:
         self._fault = ""
         display.show(project)
         return project
+
+    def busy_nodes(self) -> set[str]:
+        """Whose stages run, as far as it can be seen."""
+        try:
+            return {node.node for node in self._reader.status().nodes if node.running}
+        except WinslowError:
+            return set()
 
     def until_written(self, project: ProjectStatus, observed: Callable[[], Reader]) -> None:
         """Until branch ``observed`` says the same and the results are copied, or somebody has waited long enough."""

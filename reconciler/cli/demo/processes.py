@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -16,6 +16,9 @@ from reconciler.cli.demo.layout import Layout
 
 GRACE = 45.0
 """Seconds to end: a stage's own grace of 30, and the time to release its claim."""
+
+JOIN = 20.0
+"""Seconds for a node to join: it first makes sure that no other machine has its name."""
 
 ALIVE = 0.1
 
@@ -107,6 +110,20 @@ class Nodes:
     def last_words(self, name: str) -> str:
         lines = self._layout.log(name).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1][:500] if lines else "it said nothing"
+
+    def revive(self, names: Collection[str]) -> None:
+        """Start fallen nodes once more, so that they can stop and release what they left running."""
+        for node in [node for node in self.running if node.name in names and node.has_ended()]:
+            begin = self._layout.log(node.name).stat().st_size
+            self.running.remove(node)
+            again = self._started(node.name)
+            self.running.append(again)
+            deadline = time.monotonic() + JOIN
+            while not again.has_ended() and time.monotonic() < deadline and not self._has_joined(node.name, begin):
+                time.sleep(ALIVE)
+
+    def _has_joined(self, name: str, begin: int) -> bool:
+        return b"node_joined" in self._layout.log(name).read_bytes()[begin:]
 
     def end(self) -> None:
         """Ask all to end, wait, then kill. A second Ctrl-C while we wait kills at once."""
