@@ -1,0 +1,252 @@
+"""What a person can ask with ``next``, ``paused`` and ``abort``: the contract's table, row by row."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.core.decide import Decision, RunOpen, Wait, decide, request_conditions, request_line
+from reconciler.core.desired import Confirm, Project, Then
+from reconciler.core.ledger import DesiredSeen, ProjectHistory, Run
+from reconciler.core.names import PipelineName, RunNumber
+from reconciler.core.requests import canonical, next_line
+from reconciler.core.status import ProjectPhase
+from tests.fakes.build import (
+    a_claim,
+    a_created,
+    a_desired,
+    a_history,
+    a_next,
+    a_pipeline,
+    a_project,
+    a_run,
+    a_seen,
+    a_stage,
+    aborted,
+    failed,
+    lost,
+    started,
+)
+
+DETECTED = a_run(1, "detect")
+TRACKED = a_run(2, "track")
+REPORTED = a_run(3, "report", is_last=True)
+FAILED_TRACK = a_run(2, "track", a_claim(), failed())
+OPEN_TRACK = a_run(2, "track", a_claim())
+
+
+def asked(project: Project, *runs: Run, seen: tuple[DesiredSeen, ...] = ()) -> Decision:
+    return decide(a_desired(project), project, a_history(*runs, seen=seen))
+
+
+def conditions(project: Project, history: ProjectHistory) -> dict[str, str]:
+    return {condition.type: condition.message for condition in request_conditions(project, history)}
+
+
+def test_without_a_request_stages_follow_the_pipelines_order() -> None:
+    project = a_project()
+    assert started(asked(project)).stage.name == "detect"
+    assert started(asked(project, DETECTED)).stage.name == "track"
+    assert started(asked(project, DETECTED, TRACKED)).stage.name == "report"
+    finished = asked(project, DETECTED, TRACKED, REPORTED)
+    assert isinstance(finished, Wait)
+    assert (finished.phase, finished.reason) == (ProjectPhase.SUCCEEDED, "Finished")
+
+
+def test_a_stage_is_redone_with_another_parameter() -> None:
+    request = a_next("detect", 3, environment={"THRESHOLD": "0.35"})
+    start = started(asked(a_project(next=request), DETECTED, TRACKED, REPORTED))
+    assert (start.stage.name, start.request, start.base) == ("detect", request, None)
+
+
+@pytest.mark.parametrize("stage", ["detect", "track", "report"])
+def test_a_request_jumps_to_any_stage_forward_or_back(stage: str) -> None:
+    assert started(asked(a_project(next=a_next(stage, 2)), DETECTED, TRACKED)).stage.name == stage
+
+
+def test_a_request_without_after_starts_a_project_anywhere() -> None:
+    assert started(asked(a_project(next=a_next("report")))).stage.name == "report"
+
+
+def test_a_failed_project_is_resumed_where_it_failed() -> None:
+    project = a_project()
+    waits = asked(project, DETECTED, FAILED_TRACK)
+    assert isinstance(waits, Wait)
+    assert (waits.phase, waits.reason, waits.edit) == (
+        ProjectPhase.FAILED,
+        "ExitCode",
+        "next: {stage: track, after: 2}",
+    )
+    resumed = started(asked(replace(project, next=a_next("track", 2)), DETECTED, FAILED_TRACK))
+    assert resumed.stage.name == "track"
+
+
+@pytest.mark.parametrize(("end", "reason"), [(aborted(), "Aborted"), (lost(), "AttemptsUsedUp")])
+def test_after_an_abort_or_a_loss_nothing_follows_until_somebody_asks(end: object, reason: str) -> None:
+    run = a_run(2, "track", a_claim(), end)  # type: ignore[arg-type]  # parametrised
+    waits = asked(a_project(), DETECTED, run)
+    assert isinstance(waits, Wait)
+    assert (waits.phase, waits.reason) == (ProjectPhase.FAILED, reason)
+    assert started(asked(a_project(next=a_next("track", 2)), DETECTED, run)).stage.name == "track"
+
+
+@pytest.mark.parametrize("confirm", ["before", "once"])
+def test_a_gate_waits_for_its_confirmation(confirm: str) -> None:
+    pipeline = a_pipeline("detect", a_stage("track", confirm=Confirm(confirm)), "report")
+    project = a_project()
+    waits = decide(a_desired(project, pipeline=pipeline), project, a_history(DETECTED))
+    assert isinstance(waits, Wait)
+    assert (waits.phase, waits.reason, waits.edit) == (
+        ProjectPhase.AWAITING_INPUT,
+        "ConfirmationRequired",
+        "next: {stage: track, after: 1}",
+    )
+    confirmed = replace(project, next=a_next("track", 1))
+    assert (
+        started(decide(a_desired(confirmed, pipeline=pipeline), confirmed, a_history(DETECTED))).stage.name == "track"
+    )
+
+
+def test_then_pause_stops_after_one_stage_and_another_request_goes_on() -> None:
+    request = a_next("detect", 2, then=Then.PAUSE)
+    answered = a_run(3, "detect", then=Then.PAUSE, request=canonical(request))
+    waits = asked(a_project(next=request), DETECTED, TRACKED, answered)
+    assert isinstance(waits, Wait)
+    assert (waits.phase, waits.reason, waits.edit) == (
+        ProjectPhase.AWAITING_INPUT,
+        "PausedAfterStage",
+        "next: {stage: track, after: 3}",
+    )
+    assert started(asked(a_project(next=a_next("track", 3)), DETECTED, TRACKED, answered)).stage.name == "track"
+
+
+def test_then_pause_after_the_last_stage_is_an_end_like_any_other() -> None:
+    last = a_run(3, "report", is_last=True, then=Then.PAUSE)
+    ended = asked(a_project(), DETECTED, TRACKED, last)
+    assert isinstance(ended, Wait)
+    assert ended.reason == "Finished"
+
+
+def test_paused_outranks_next() -> None:
+    waits = asked(a_project(paused=True, next=a_next("detect", 1)), DETECTED)
+    assert isinstance(waits, Wait)
+    assert (waits.phase, waits.edit, waits.stage) == (ProjectPhase.PAUSED, "paused: false", "detect")
+
+
+def test_paused_lets_the_current_stage_end() -> None:
+    assert isinstance(asked(a_project(paused=True), DETECTED, OPEN_TRACK), RunOpen)
+
+
+def test_an_abort_and_its_successor_may_stand_in_one_commit() -> None:
+    request = a_next("detect", 2)
+    seen = a_seen(9, request=request, abort=RunNumber(2), open_run=RunNumber(2))
+    project = a_project(next=request, abort=RunNumber(2))
+    run = a_run(2, "track", a_claim(), aborted())
+    assert started(asked(project, DETECTED, run, seen=(seen,))).stage.name == "detect"
+
+
+def test_another_pipeline_counts_for_the_next_run() -> None:
+    other = a_pipeline("detect", "count", id=PipelineName("counting"), path="pipelines/counting.yaml")
+    project = a_project(pipeline=PipelineName("counting"))
+    decision = decide(a_desired(project, pipeline=other), project, a_history(DETECTED))
+    assert started(decision).stage.name == "count"
+
+
+# --- pending, stale, handled ---
+
+
+def test_a_request_made_while_its_run_goes_on_waits_and_then_fires() -> None:
+    request = a_next("detect", 2)
+    seen = (a_seen(9, request=request, open_run=RunNumber(2)),)
+    project = a_project(next=request)
+    assert isinstance(asked(project, DETECTED, OPEN_TRACK, seen=seen), RunOpen)
+    assert "RequestPending" in conditions(project, a_history(DETECTED, OPEN_TRACK, seen=seen))
+    assert started(asked(project, DETECTED, TRACKED, seen=seen)).stage.name == "detect"
+
+
+def test_a_request_made_while_its_run_went_on_is_stale_once_that_failed() -> None:
+    request = a_next("detect", 2)
+    seen = (a_seen(9, request=request, open_run=RunNumber(2)),)
+    project = a_project(next=request)
+    waits = asked(project, DETECTED, FAILED_TRACK, seen=seen)
+    assert isinstance(waits, Wait)
+    assert waits.phase is ProjectPhase.FAILED
+    told = conditions(project, a_history(DETECTED, FAILED_TRACK, seen=seen))
+    assert told["RequestStale"].endswith("next: {stage: detect, after: 2, id: again}")
+
+
+def test_the_line_offered_after_a_failure_is_not_the_one_that_is_spent() -> None:
+    """Made too early, ``next: {stage: track, after: 2}`` is stale; to offer that very line would be a dead end."""
+    request = a_next("track", 2)
+    seen = (a_seen(9, request=request, open_run=RunNumber(2)),)
+    waits = asked(a_project(next=request), DETECTED, FAILED_TRACK, seen=seen)
+    assert isinstance(waits, Wait)
+    assert waits.edit == "next: {stage: track, after: 2, id: again}"
+    again = a_next("track", 2, id="again")
+    assert started(asked(a_project(next=again), DETECTED, FAILED_TRACK, seen=seen)).request == again
+
+
+def test_a_spent_id_is_not_offered_again() -> None:
+    seen = (
+        a_seen(8, request=a_next("track", 2), open_run=RunNumber(2)),
+        a_seen(9, request=a_next("track", 2, id="again"), open_run=RunNumber(2)),
+    )
+    line = request_line(a_next("track").stage, a_history(DETECTED, FAILED_TRACK, seen=seen))
+    assert line == "next: {stage: track, after: 2, id: once-more}"
+
+
+def test_a_request_for_a_run_long_past_does_nothing_and_says_what_to_write() -> None:
+    project = a_project(next=a_next("detect", 1))
+    assert started(asked(project, DETECTED, TRACKED)).stage.name == "report"
+    told = conditions(project, a_history(DETECTED, TRACKED))
+    assert "next: {stage: detect, after: 2}" in told["RequestStale"]
+
+
+def test_a_request_ahead_of_the_project_waits_for_its_turn() -> None:
+    project = a_project(next=a_next("detect", 2))
+    start = started(asked(project, DETECTED))
+    assert (start.stage.name, start.request) == ("track", None)
+    assert "RequestPending" in conditions(project, a_history(DETECTED))
+
+
+def test_a_handled_request_shows_its_run_and_does_not_fire_again() -> None:
+    request = a_next("detect", 2)
+    project = a_project(next=request)
+    again = a_run(3, "detect", request=canonical(request))
+    assert started(asked(project, DETECTED, TRACKED, again)).stage.name == "track"
+    told = conditions(project, a_history(DETECTED, TRACKED, again))
+    assert told == {"RequestHandled": "next was answered by run 3 (detect)"}
+
+
+def test_merging_a_handled_request_late_or_reverting_it_changes_nothing() -> None:
+    request = a_next("detect", 2)
+    runs = (DETECTED, TRACKED, a_run(3, "detect", request=canonical(request)))
+    with_it, without_it = (asked(a_project(next=given), *runs) for given in (request, None))
+    assert with_it == without_it
+
+
+def test_the_same_request_again_needs_another_id() -> None:
+    """An aborted run leaves the number where it was only for its successor; the text is what tells requests apart."""
+    request = a_next("detect")
+    assert isinstance(asked(a_project(next=request), a_run(1, "detect", a_claim(), failed())), Wait)
+    answered = a_run(1, "detect", request=canonical(request))
+    assert canonical(replace(request, id="second")) != canonical(request)
+    assert "RequestHandled" in conditions(a_project(next=request), a_history(answered))
+
+
+def test_a_request_is_known_by_what_it_says_not_by_how_it_is_laid_out() -> None:
+    one = a_next("detect", 2, environment={"A": "1", "B": "2"})
+    other = a_next("detect", 2, environment={"B": "2", "A": "1"})
+    assert canonical(one) == canonical(other)
+    assert canonical(one) != canonical(replace(one, environment={"A": "1"}))
+
+
+def test_a_request_for_an_unknown_stage_names_the_ones_there_are() -> None:
+    waits = asked(a_project(next=a_next("detekt", 1)), DETECTED)
+    assert isinstance(waits, Wait)
+    assert waits.reason == "StageUnknown"
+    assert "detect, track, report" in waits.message
+    assert waits.edit == "next: {stage: detect, after: 1}"
+
+
+def test_the_first_request_of_a_project_is_written_without_after() -> None:
+    assert next_line(a_created().stage, None) == "next: {stage: detect}"
