@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from reconciler.codec.log_file import Summary
@@ -69,7 +69,7 @@ def pointer_of(summary: Summary, path: str) -> LogPointer:
 
 def time_of(stamp: str) -> datetime:
     """A stamp with nanoseconds as a datetime, which holds microseconds."""
-    return datetime.fromisoformat(f"{stamp[:26].rstrip('Z')}").replace(tzinfo=UTC)
+    return datetime.fromisoformat(stamp)
 
 
 def _line(entry: Entry) -> LogLine:

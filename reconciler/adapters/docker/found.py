@@ -1,15 +1,13 @@
 """A container as the engine describes it, in the core's words."""
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from reconciler.core.containers import Container, ContainerState
 from reconciler.core.labels import BOOT, IMAGE, key_of
 
 _STATES = {"created": ContainerState.CREATED, "exited": ContainerState.EXITED, "dead": ContainerState.EXITED}
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?")
 
 
 def found_container(inspected: Mapping[str, Any]) -> Container | None:
@@ -37,10 +35,5 @@ def found_container(inspected: Mapping[str, Any]) -> Container | None:
 
 
 def _time(text: str) -> datetime | None:
-    """Go writes nanoseconds, and the year 1 for never."""
-    found = _TIME.match(text)
-    if found is None or text.startswith("0001-"):
-        return None
-    return datetime.fromisoformat(found[1] + (found[2] or "").ljust(7, "0") if found[2] else found[1]).replace(
-        tzinfo=UTC
-    )
+    """Go writes the year 1 for never."""
+    return None if text.startswith("0001-") else datetime.fromisoformat(text)
