@@ -12,7 +12,7 @@ from reconciler.core.draft import Plan
 from reconciler.core.ledger import Aborted, Claim, DesiredSeen, Ledger, Run, RunRecord
 from reconciler.core.names import Blob, Commit, ProjectName, RunNumber
 from reconciler.core.nodes import Node
-from reconciler.core.placement import Used, usage
+from reconciler.core.placement import Used, claims_of, usage
 from reconciler.core.plan import plan
 from reconciler.core.start import RANK_DELAY
 from reconciler.core.status import ProjectPhase
@@ -49,6 +49,7 @@ from tests.fakes.build import (
 from tests.fakes.world import World
 
 NAMES = ["crossing", "ulm", "zoo"]
+AGED = {f"claim flight-{number}/1/1": 0.0 for number in range(6)}  # met long ago: no rank keeps anybody waiting
 
 
 # --- random worlds ---
@@ -181,32 +182,32 @@ def test_every_project_ends_in_an_action_or_in_waiting_and_nothing_ever_raises(
         assert waiting.because[0].isupper()
 
 
-@given(worlds())
+@given(requirements(), nodes(), st.integers(2, 6))
 @settings(max_examples=80, deadline=None)
-def test_a_plans_own_actions_never_oversubscribe_its_node(world: tuple[Desired, Ledger, tuple[Node, ...]]) -> None:
-    desired, ledger, found = world
-    ledger = replace(
-        ledger, projects={name: replace(h, runs=h.runs[:0]) for name, h in ledger.projects.items()}
-    )  # nothing of a made-up past holds resources
-    todo = plan(desired, ledger, found, me())
+def test_a_plans_own_actions_never_oversubscribe_its_node(
+    requires: Requires, found: tuple[Node, ...], wanted: int
+) -> None:
+    made = [a_project(f"flight-{number}") for number in range(wanted)]
+    ledger = Ledger(share=SHARE, projects={project.id: a_history(seen=(a_seen(),)) for project in made})
+    desired = a_desired(*made, pipeline=a_pipeline(a_stage(requires=requires)))
+    todo = plan(desired, ledger, found, me(since=AGED))
     claims = [action for action in todo.actions if isinstance(action, CreateRun)]
     if not claims:
         return
     capacity = next(node.record.capacity for node in found if node.name == A)
     devices = [device for action in claims for device in action.claim.gpus]
-    assert sum(action.record.requires.cpus for action in claims) <= capacity.cpus
-    assert sum(action.record.requires.memory for action in claims) <= capacity.memory
+    assert len(claims) * requires.cpus <= capacity.cpus
+    assert len(claims) * requires.memory <= capacity.memory
     assert len(devices) == len(set(devices)), "one device, two claims"
     assert set(devices) <= {gpu.uuid for gpu in capacity.gpus}
-    for action in claims:
-        assert len(action.claim.gpus) == action.record.requires.gpus.count
+    assert len(devices) == len(claims) * requires.gpus.count
 
 
 # --- who creates a run ---
 
 
 def creators(desired: Desired, ledger: Ledger, found: tuple[Node, ...], age: float) -> list[str]:
-    created = []
+    created: list[str] = []
     for node in found:
         first = plan(desired, ledger, found, me(node.name))
         since = dict.fromkeys(first.situations, 1000.0 - age)
@@ -424,10 +425,15 @@ def test_open_claims_never_hold_more_than_a_node_has(found: int, wanted: int) ->
             world.carry_out(node.name, world.plan(node.name).actions)
             for machine in world.nodes:
                 used = usage(world.ledger).get(machine.name, Used())
+                held = [device for _, run in claims_of(world.ledger, machine.name) for device in _devices(run)]
                 assert used.cpus <= machine.record.capacity.cpus
-                assert len(used.gpus) <= len(machine.record.capacity.gpus)
+                assert len(held) == len(set(held))
         world.run_programs()
         world.now += 1.0
+
+
+def _devices(run: Run) -> tuple[str, ...]:
+    return run.claim.gpus if run.claim else ()
 
 
 def test_limits_in_git_bind_at_once() -> None:
