@@ -172,13 +172,17 @@ class World:
         self.now += seconds
 
     def settle(self, turns: int = 400, seconds: float = 1.0) -> "World":
-        """Until nobody plans anything and nobody waits for time to pass."""
+        """Until nothing runs, nobody plans anything and nobody waits for time to pass."""
         for _ in range(turns):
             plans = [self.plan(node.name) for node in self.nodes]
-            if not any(todo.actions or todo.wake_at is not None for todo in plans):
+            if not self._runs() and not any(todo.actions or todo.wake_at is not None for todo in plans):
                 return self
             self.turn(seconds)
         raise AssertionError(f"not settled after {turns} turns: {self.applied[-5:]}")
+
+    def _runs(self) -> bool:
+        found = (container for machine in self.machines.values() for container in machine.containers.values())
+        return any(container.state is ContainerState.RUNNING for container in found)
 
     def shape(self) -> dict[str, list[tuple[str, str]]]:
         """What became of everything, without who and when."""
