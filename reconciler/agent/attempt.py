@@ -68,7 +68,7 @@ class Attempts:
 
     def finish(self, project: ProjectName, run: Run, claim: Claim, container: Container) -> bool:
         """Publish what became of the container at the number after its claim."""
-        ending = judge(run, container)
+        ending = judge(run, container, self._containers.outage)
         header = self._header(run, claim)
         if ending.verdict is Verdict.RELEASED:
             released = Released(**header, reason=ending.reason, message=ending.message)

@@ -1,9 +1,11 @@
 """What runs here, without asking the engine at every tick: the last listing, kept current by our own calls."""
 
 import threading
+from datetime import datetime
 
 from reconciler.agent.ports import Clock, LogSummary, Runtime
 from reconciler.core.containers import ClaimKey, Container
+from reconciler.core.outcome import Outage
 from reconciler.errors import EngineUnavailable
 
 REFRESH = 10.0
@@ -21,6 +23,9 @@ class Containers:
         self._refreshed: float | None = None
         self._changes = 0
         self.engine_error = ""
+        self.outage: Outage | None = None  # the last one that is over
+        self._answered_at = clock.now()
+        self._lost_at: datetime | None = None
         self.summaries: dict[ClaimKey, LogSummary] = {}
 
     def snapshot(self) -> tuple[Container, ...]:
@@ -38,13 +43,21 @@ class Containers:
         except EngineUnavailable as error:
             self.engine_error = str(error)
             self._refreshed = None
+            self._lost_at = self._lost_at or self._answered_at
             return
+        self._answered()
         with self._lock:
             self.engine_error = ""
             if before != self._changes:
                 return  # something changed while we listed: that answer may be older than what we know
             self._known = listed
             self._refreshed = self._clock.monotonic()
+
+    def _answered(self) -> None:
+        self._answered_at = self._clock.now()
+        if self._lost_at is not None:
+            self.outage = Outage(self._lost_at, self._answered_at)
+            self._lost_at = None
 
     def put(self, container: Container) -> None:
         with self._lock:

@@ -13,7 +13,6 @@ from reconciler.core.desired import (
     Network,
     Next,
     NodePolicy,
-    OnSuspect,
     Pipeline,
     Project,
     Requires,
@@ -73,7 +72,6 @@ def stage(data: Data, site_defaults: Data) -> Stage:
         confirm=Confirm(data.get("confirm", Confirm.NEVER)),
         workspace=Workspace(data.get("workspace", Workspace.CONTINUE)),
         network=Network(data.get("network", Network.NONE)),
-        on_suspect=OnSuspect(data.get("on_suspect", OnSuspect.KEEP)),
         shm_size=memory(data["shm_size"]) if "shm_size" in data else None,
     )
 
@@ -141,7 +139,6 @@ def site(data: Data) -> Site:
         forge=Forge(kind=data["forge"]["kind"], url=data["forge"]["url"]) if "forge" in data else None,
         heartbeat=_optional_duration(data.get("heartbeat")) or usual.heartbeat,
         ttl=_optional_duration(data.get("ttl")) or usual.ttl,
-        retention=_optional_duration(data.get("retention")) or usual.retention,
     )
 
 

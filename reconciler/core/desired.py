@@ -47,11 +47,6 @@ class Then(StrEnum):
     PAUSE = "pause"
 
 
-class OnSuspect(StrEnum):
-    KEEP = "keep"
-    STOP = "stop"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpus:
     count: int = 0
@@ -92,7 +87,6 @@ class Stage:
     confirm: Confirm = Confirm.NEVER
     workspace: Workspace = Workspace.CONTINUE
     network: Network = Network.NONE
-    on_suspect: OnSuspect = OnSuspect.KEEP
     shm_size: int | None = None  # bytes of /dev/shm; None: the engine's default
 
 
@@ -172,7 +166,6 @@ class Site:
     forge: Forge | None = None
     heartbeat: timedelta = timedelta(seconds=5)
     ttl: timedelta = timedelta(seconds=60)
-    retention: timedelta = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

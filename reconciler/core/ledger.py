@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.core.desired import Network, OnSuspect, Requires, Then, Workspace
+from reconciler.core.desired import Network, Requires, Then, Workspace
 from reconciler.core.environment import Setting
 from reconciler.core.names import (
     Blob,
@@ -91,7 +91,6 @@ class RunCreated(Record):
     retries_exit_codes: tuple[int, ...] = ()
     workspace: Workspace = Workspace.CONTINUE
     network: Network = Network.NONE
-    on_suspect: OnSuspect = OnSuspect.KEEP
     shm_size: int | None = None
     base: Base | None = None
     is_last: bool = False  # nothing followed this stage in the pipeline when the run was created

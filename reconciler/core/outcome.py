@@ -1,12 +1,18 @@
 """What an ended container means: success, a failure of the program, or an attempt that was lost."""
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from reconciler.core.containers import Container
 from reconciler.core.ledger import Run
 
 KILLED = 128 + 9
+NOT_STARTED = {126, 127}
+ENDED_BY_ENGINE = {128 + 15, KILLED, 255}
+"""By its orderly stop (SIGTERM, then SIGKILL), or unseen because the engine itself was killed (255)."""
+
+SLACK = timedelta(seconds=15)
 
 
 class Verdict(Enum):
@@ -23,13 +29,27 @@ class Ending:
     final: bool = True
 
 
-def judge(run: Run, container: Container) -> Ending:
-    """Decide what to record of an ended container. A failing program is final unless its exit code is listed."""
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The engine did not answer between these two moments (this machine's clock)."""
+
+    began: datetime
+    ended: datetime
+
+
+def judge(run: Run, container: Container, outage: Outage | None = None) -> Ending:
+    """Decide what to record of an ended container. A failing program is final unless its exit code is listed.
+
+    A program that an engine took down with it did not fail: its attempt was lost.
+    """
     if container.exit_code is None:
         message = container.error or "it ended without leaving an exit code"
         return Ending(verdict=Verdict.RELEASED, reason="Lost", message=message)
     if container.exit_code == 0:
         return Ending(verdict=Verdict.DONE)
+    if _lost_with_engine(container, outage):
+        message = "the container engine was restarted and took the stage down; live-restore in its settings avoids that"
+        return Ending(verdict=Verdict.RELEASED, reason="EngineRestarted", message=message)
     if _timed_out(run, container):
         return Ending(
             verdict=Verdict.FAILED,
@@ -44,7 +64,15 @@ def judge(run: Run, container: Container) -> Ending:
         )
     listed = container.exit_code in run.created.retries_exit_codes
     final = not (listed and run.attempts_used <= run.created.retries_limit)
+    if container.exit_code in NOT_STARTED and container.error:
+        return Ending(verdict=Verdict.FAILED, reason="CommandNotFound", message=_words(container))
     return Ending(verdict=Verdict.FAILED, reason="ExitCode", message=_words(container), final=final)
+
+
+def _lost_with_engine(container: Container, outage: Outage | None) -> bool:
+    if outage is None or container.ended_at is None or container.exit_code not in ENDED_BY_ENGINE:
+        return False
+    return outage.began - SLACK <= container.ended_at <= outage.ended + SLACK
 
 
 def _timed_out(run: Run, container: Container) -> bool:

@@ -89,7 +89,6 @@ def test_defaults_in_the_tables_are_the_codes(docs: dict[str, Page]) -> None:
     told = {
         "heartbeat": default(site, "heartbeat"),
         "ttl": default(site, "ttl"),
-        "retention": default(site, "retention"),
         "limit": default(docs["pipeline"].section("retries"), "limit"),
         "backoff": default(docs["pipeline"].section("retries"), "backoff"),
         "poll": default(node, "poll"),
@@ -102,7 +101,6 @@ def test_defaults_in_the_tables_are_the_codes(docs: dict[str, Page]) -> None:
     assert told == {
         "heartbeat": f"{Site().heartbeat.total_seconds():g}s",
         "ttl": f"{Site().ttl.total_seconds():g}s",
-        "retention": f"{Site().retention.days}d",
         "limit": str(Retries().limit),
         "backoff": f"{Retries().backoff.total_seconds() / 60:g}m",
         "poll": f"{usual.poll.total_seconds():g}s",

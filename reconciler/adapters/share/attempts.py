@@ -10,7 +10,8 @@ from pathlib import Path
 from reconciler.adapters.share.clone import clone_tree
 from reconciler.adapters.share.layout import Layout
 from reconciler.core.containers import Paths
-from reconciler.core.ledger import Base, Claim, Run
+from reconciler.core.desired import Workspace
+from reconciler.core.ledger import Base, Claim, Run, RunCreated
 from reconciler.core.names import ProjectName
 from reconciler.errors import StartFailed
 
@@ -22,7 +23,9 @@ def prepare(layout: Layout, project: ProjectName, run: Run, claim: Claim) -> Pat
         path.mkdir(parents=True, exist_ok=True)
     workspace = directory / "workspace"
     if not workspace.exists():
-        _clone_workspace(layout, project, run.created.base, fresh=run.created.workspace == "fresh", target=workspace)
+        _clone_workspace(
+            layout, project, run.created.base, fresh=run.created.workspace is Workspace.FRESH, target=workspace
+        )
     return Paths(
         claim=str(directory),
         workspace=str(workspace),
@@ -32,15 +35,18 @@ def prepare(layout: Layout, project: ProjectName, run: Run, claim: Claim) -> Pat
     )
 
 
-def _clone_workspace(layout: Layout, project: ProjectName, base: Base | None, *, fresh: bool, target: Path) -> None:
-    """Under its final name a workspace is whole: what a crash left half done is thrown away and cloned again."""
+def _clone_workspace(layout: Layout, project: ProjectName, created: RunCreated, target: Path) -> None:
+    """Under its final name a workspace is whole: what a crash left half done is thrown away and cloned again.
+
+    A fresh one is empty, unless the request named a base with ``from``.
+    """
     partial = target.with_name("workspace.partial")
     if partial.exists():
         shutil.rmtree(partial)
-    if fresh:
+    if created.workspace is Workspace.FRESH and created.base is None:
         partial.mkdir()
     else:
-        _clone_base(layout, project, base, partial)
+        _clone_base(layout, project, created.base, partial)
     partial.rename(target)
 
 
