@@ -23,9 +23,7 @@ def prepare(layout: Layout, project: ProjectName, run: Run, claim: Claim) -> Pat
         path.mkdir(parents=True, exist_ok=True)
     workspace = directory / "workspace"
     if not workspace.exists():
-        _clone_workspace(
-            layout, project, run.created.base, fresh=run.created.workspace is Workspace.FRESH, target=workspace
-        )
+        _clone_workspace(layout, project, run.created, workspace)
     return Paths(
         claim=str(directory),
         workspace=str(workspace),
