@@ -7,7 +7,7 @@ import statistics
 import time
 
 import docker
-from bench_site import IMAGE, Site, build_image, site
+from _place import IMAGE, Site, build_image, site
 
 STAGES = 20
 ROUNDS = 3

@@ -3,7 +3,7 @@
 import time
 
 import psutil
-from bench_site import site
+from _place import site
 
 PROJECTS = 100
 SECONDS = 30

@@ -8,7 +8,6 @@ from reconciler.cli.demo.display import Display
 from reconciler.cli.demo.layout import PROJECT, Layout
 from reconciler.cli.demo.processes import Nodes
 from reconciler.cli.output import called
-from reconciler.core.names import ProjectName
 from reconciler.core.status import ProjectPhase, ProjectStatus
 from reconciler.errors import Transient, WinslowError
 from reconciler.readers import Reader
@@ -49,21 +48,23 @@ class Follower:
             time.sleep(LOOK)
 
     def look(self, display: Display) -> ProjectStatus | None:
-        """One look at everything; None while it can't be read."""
+        """One look at everything; None while it can't be read, or the project's commit was not fetched yet."""
         for node in self._nodes.fallen():
             command = shlex.join(self._nodes.arguments(node.name))
             display.say(f"node {node.name} (process {node.process.pid}) {node.how()}; what it ran is not lost")
             display.say(f"  to start it again: {called()} {command}")
             display.say(f"  its log {self._layout.log(node.name)} ends with: {self._nodes.last_words(node.name)}")
         try:
-            project = find_project(self._reader.status(), ProjectName(PROJECT))
+            projects = self._reader.status().projects
         except Transient as error:
             if str(error) != self._fault:
                 self._fault = str(error)
                 display.say(f"  {error}")
             return None
         self._fault = ""
-        display.show(project)
+        project = next((project for project in projects if project.project == PROJECT), None)
+        if project is not None:
+            display.show(project)
         return project
 
     def busy_nodes(self) -> set[str]:
