@@ -76,6 +76,12 @@ def main() -> None:
         for line in str(error).splitlines() or [type(error).__name__]:
             err().print(f"winslow: {line}")
         sys.exit(exit_code(error))
+    except OSError as error:  # a full disk, a missing right: the machine's matter, not a bug
+        if os.environ.get(DEBUG):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        err().print(f"winslow: {where}{error.strerror or error}")
+        sys.exit(Exit.UNAVAILABLE)
     except Exception as error:
         if os.environ.get(DEBUG):
             raise

@@ -1,5 +1,7 @@
 """What every command says about itself, and what becomes of errors."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,17 @@ def test_a_bug_is_called_a_bug_without_a_traceback(
         "winslow: this is a bug in Winslow: ZeroDivisionError: division by zero; "
         "run again with WINSLOW_DEBUG=1 for the details\n"
     )
+
+
+def test_a_full_disk_is_no_bug(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/mnt/share/x")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == Exit.UNAVAILABLE
+    assert capsys.readouterr().err == "winslow: /mnt/share/x: No space left on device\n"
 
 
 def test_whoever_debugs_gets_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
