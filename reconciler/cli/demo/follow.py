@@ -53,7 +53,8 @@ class Follower:
             command = shlex.join(self._nodes.arguments(node.name))
             display.say(f"node {node.name} (process {node.process.pid}) {node.how()}; what it ran is not lost")
             display.say(f"  to start it again: {called()} {command}")
-            display.say(f"  its log {self._layout.log(node.name)} ends with: {self._nodes.last_words(node.name)}")
+            if not node.was_killed():
+                display.say(f"  its log {self._layout.log(node.name)} ends with: {self._nodes.last_words(node.name)}")
         try:
             projects = self._reader.status().projects
         except Transient as error:

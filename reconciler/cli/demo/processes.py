@@ -39,6 +39,10 @@ class NodeProcess:
             return not self.process.is_running() or self.process.status() == psutil.STATUS_ZOMBIE
         return True
 
+    def was_killed(self) -> bool:
+        """By a signal: then its log says nothing about its end."""
+        return self.child is not None and self.child.returncode is not None and self.child.returncode < 0
+
     def how(self) -> str:
         code = self.child.returncode if self.child is not None else None
         if code is None:
