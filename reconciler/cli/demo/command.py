@@ -50,8 +50,12 @@ def demo(
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the demo like Ctrl-C: with everything that it started."""
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """SIGTERM and a closed terminal end the demo like Ctrl-C, with everything that it started.
+
+    SIGINT too is set: scripts start what runs in the background with SIGINT ignored.
+    """
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, _interrupt) for number in ending}
     try:
         yield
     finally:
