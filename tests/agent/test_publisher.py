@@ -1,0 +1,85 @@
+"""Publishing: one commit a change, none without one, and what becomes of a refused push."""
+
+from reconciler.agent.publisher import GIVE_UP
+from tests.fakes.build import a_pipeline, a_project, a_stage
+from tests.fakes.lab import Lab
+
+
+def test_each_change_is_one_commit_and_no_change_is_none(lab: Lab) -> None:
+    lab.write(a_project(), pipeline=a_pipeline(a_stage(command=("sh", "-c", "hold"))))
+    agent = lab.join()
+    lab.until(lambda: lab.phases() == ["Running"])
+    lab.turn()
+    assert agent.publish()
+    assert not agent.publish()
+    assert len(lab.observed.messages) == 1
+    for _ in range(20):
+        lab.turn()
+        assert not agent.publish(), "time alone is no change"
+    for key in list(lab.runtimes["a"].programs):
+        lab.runtimes["a"].finish(key)
+    lab.until(lambda: lab.phases() == ["Succeeded"])
+    assert agent.publish()
+    assert lab.observed.messages[-1].startswith("crossing: run 1 detect Succeeded on a")
+
+
+def test_a_node_that_falls_silent_is_no_stream_of_commits(lab: Lab) -> None:
+    """Its silence grows with every look; the published reason must not."""
+    lab.write(a_project(), pipeline=a_pipeline(a_stage(command=("sh", "-c", "hold"))))
+    lab.join("b")
+    agent = lab.join("a")
+    lab.until(lambda: "Running" in lab.phases())
+    silent = lab.agents.pop("b")
+    lab.write(a_project(), a_project("ulm"), pipeline=a_pipeline(a_stage(image=None, process_command=())))
+    for _ in range(100):
+        lab.turn()
+    agent.publish()
+    before = len(lab.observed.messages)
+    for _ in range(10):
+        lab.turn()
+        agent.publish()
+    assert len(lab.observed.messages) == before
+    silent.leave()
+
+
+def test_after_a_refused_push_the_next_one_succeeds(lab: Lab) -> None:
+    lab.write(a_project(paused=True))
+    agent = lab.join()
+    lab.observed.refuse = "the remote moved"
+    assert not agent.publish()
+    assert [(c.type, c.message) for c in agent.conditions()] == [("PublishFailing", "the remote moved")]
+    lab.observed.refuse = ""
+    assert agent.publish()
+    assert not agent.conditions()
+    assert len(lab.observed.messages) == 1
+
+
+def test_a_publisher_whose_pushes_fail_for_a_minute_gives_the_others_a_turn(lab: Lab) -> None:
+    lab.write(a_project(paused=True))
+    agent = lab.join()
+    lab.observed.refuse = "no route to host"
+    agent.publish()
+    assert agent._publisher._lock is not None
+    lab.clock.seconds += GIVE_UP + 1.0
+    agent.publish()
+    assert agent._publisher._lock is None
+
+
+def test_what_another_publisher_wrote_meanwhile_is_replaced_by_the_ledgers_truth(lab: Lab) -> None:
+    lab.write(a_project(paused=True))
+    agent = lab.join()
+    agent.publish()
+    mine = lab.observed.files
+    lab.observed.files = {"README.md": "somebody else's"}
+    lab.observed.refuse = "the remote moved"
+    lab.write(a_project(paused=True, priority=1))
+    agent.publish()
+    lab.observed.refuse = ""
+    agent.publish()
+    assert set(lab.observed.files) == set(mine)
+
+
+def test_nothing_is_published_before_there_is_a_desired_state(lab: Lab) -> None:
+    agent = lab.join()
+    assert not agent.publish()
+    assert not lab.observed.messages

@@ -1,0 +1,236 @@
+"""A laboratory in one process: real agents on a real directory; git, engine, host and clock are in memory.
+
+Nothing runs by itself: ``lab.turn()`` lets every node beat and tick once and moves the clock by a second;
+``lab.until`` turns until something holds, at most for a few real seconds.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from reconciler.adapters.share import SharedDirectory
+from reconciler.agent.node import Agent
+from reconciler.agent.ports import Fetched
+from reconciler.config import NodeConfig
+from reconciler.core.desired import Desired, Pipeline, Project, Site
+from reconciler.core.ledger import ProjectHistory, Run
+from reconciler.core.names import Blob, Commit, NodeName, ProjectName
+from reconciler.core.nodes import Gpu
+from reconciler.errors import Transient
+from tests.fakes.build import CROSSING, GIB, a_desired
+from tests.fakes.runtime import FakeRuntime
+
+DEADLINE = 15.0
+
+
+class FakeClock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class FakeHost:
+    def __init__(self, boot: str = "boot-1", gpus: Sequence[Gpu] = ()) -> None:
+        self._boot = boot
+        self._gpus = gpus
+
+    def boot(self) -> str:
+        return self._boot
+
+    def cpus(self) -> float:
+        return 8.0
+
+    def memory(self) -> int:
+        return 32 * GIB
+
+    def gpus(self) -> Sequence[Gpu]:
+        return self._gpus
+
+
+class FakeSource:
+    """The state repository: a line of commits, of which this node's clone may lack the newest."""
+
+    def __init__(self) -> None:
+        self.commits: list[Desired] = []
+        self.error = ""
+
+    def fetch(self) -> Fetched:
+        desired = self.commits[-1] if self.commits else None
+        if self.error:
+            return Fetched(desired=desired, reachable=False, error=self.error, reason="SourceUnreachable")
+        return Fetched(desired=desired)
+
+    def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
+        known = [desired.commit for desired in self.commits]
+        if commit not in known or ancestor not in known:
+            return None
+        return known.index(ancestor) <= known.index(commit)
+
+
+class FakeObserved:
+    """The branch ``observed`` with everything that was pushed to it."""
+
+    def __init__(self) -> None:
+        self.files: Mapping[str, str] = {}
+        self.messages: list[str] = []
+        self.refuse = ""
+
+    def head(self) -> Commit | None:
+        return Commit(f"{len(self.messages):040d}") if self.messages else None
+
+    def read(self) -> Mapping[str, str]:
+        return self.files
+
+    def publish(self, files: Mapping[str, str], message: str) -> Commit | None:
+        if self.refuse:
+            raise Transient(self.refuse)
+        if files == self.files:
+            return None
+        self.files = dict(files)
+        self.messages.append(message)
+        return self.head()
+
+
+def blob_of(project: Project) -> Blob:
+    return Blob(hashlib.sha256(repr(project).encode()).hexdigest())
+
+
+@dataclass
+class Lab:
+    root: Path  # the share
+    local: Path
+    source: FakeSource = field(default_factory=FakeSource)
+    observed: FakeObserved = field(default_factory=FakeObserved)
+    clock: FakeClock = field(default_factory=FakeClock)
+    agents: dict[str, Agent] = field(default_factory=dict)
+    runtimes: dict[str, FakeRuntime] = field(default_factory=dict)
+    woken: threading.Event = field(default_factory=threading.Event)
+
+    # --- what people do ---
+
+    def write(self, *projects: Project, pipeline: Pipeline | None = None) -> Desired:
+        """Commit these projects; a file's blob follows from what it says."""
+        stamped = [replace(project, blob=blob_of(project)) for project in projects]
+        desired = a_desired(
+            *stamped,
+            pipeline=pipeline,
+            commit=Commit(f"{len(self.source.commits) + 1:040d}"),
+            site=Site(heartbeat=timedelta(seconds=0.02), ttl=timedelta(seconds=1)),
+        )
+        self.source.commits.append(desired)
+        for agent in self.agents.values():
+            agent.fetch()
+        return desired
+
+    # --- nodes ---
+
+    def join(
+        self,
+        name: str = "a",
+        *,
+        home: str = "",
+        boot: str = "boot-1",
+        runtime: FakeRuntime | None = None,
+        source: FakeSource | None = None,
+        gpus: Sequence[Gpu] = (),
+    ) -> Agent:
+        """Start a reconciler. The same name again is its restart: it finds the engine as it was left."""
+        runtime = runtime or self.runtimes.get(name) or FakeRuntime(boot=boot)
+        agent = Agent(
+            NodeConfig(name=NodeName(name), state_url="unused", share=self.root, local=self.local / name),
+            share=SharedDirectory(self.root, writer=name),
+            source=source or self.source,
+            observed=self.observed,
+            runtime=runtime,
+            host=FakeHost(boot, gpus),
+            clock=self.clock,
+            home=home or f"home-{name}",
+            wake=self.woken.set,
+        )
+        agent.fetch()
+        agent.join()
+        self.agents[name], self.runtimes[name] = agent, runtime
+        return agent
+
+    def kill(self, name: str) -> None:
+        """The reconciler is gone; what its engine runs goes on."""
+        self.agents.pop(name).leave()
+
+    def close(self) -> None:
+        for name in list(self.agents):
+            self.kill(name)
+        for runtime in self.runtimes.values():
+            for key in list(runtime.programs):
+                runtime.finish(key)
+
+    # --- time ---
+
+    def turn(self) -> None:
+        for agent in self.agents.values():
+            agent.beat()
+            while agent.tick():
+                pass
+        self.clock.seconds += 1.0
+
+    @contextmanager
+    def time_flies(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """The clock moves by itself, for calls that wait for it."""
+        stop = threading.Event()
+
+        def fly() -> None:
+            while not stop.wait(0.005):
+                self.clock.seconds += 0.01
+                meanwhile()
+
+        thread = threading.Thread(target=fly)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def until(self, holds: Callable[[], object], what: str = "") -> None:
+        end = time.monotonic() + DEADLINE
+        while not holds():
+            assert time.monotonic() < end, f"{what or 'it'} did not happen; {self.describe()}"
+            self.turn()
+            self.woken.wait(0.02)  # a worker's end; else look again
+            self.woken.clear()
+
+    # --- what is on the share ---
+
+    def history(self, project: ProjectName = CROSSING) -> ProjectHistory:
+        return SharedDirectory(self.root).read().history(project)
+
+    def run(self, number: int, project: ProjectName = CROSSING) -> Run | None:
+        return next((run for run in self.history(project).runs if run.number == number), None)
+
+    def kinds(self, number: int, project: ProjectName = CROSSING) -> list[str]:
+        run = self.run(number, project)
+        return [type(record).__name__ for record in run.records] if run else []
+
+    def phases(self, project: ProjectName = CROSSING) -> list[str]:
+        return [run.phase.value for run in self.history(project).runs]
+
+    def starts(self) -> int:
+        return sum(len(runtime.orders) for runtime in self.runtimes.values())
+
+    def describe(self) -> str:
+        return "; ".join(
+            f"{name} waits: {[(w.because, w.message) for w in agent.last_plan.waiting.values()]}, "
+            f"does: {[type(action).__name__ for action in agent.last_plan.actions]}"
+            for name, agent in self.agents.items()
+        )
