@@ -13,7 +13,7 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml examples/traffic-flow/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  echo "Winslow needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version 2>&1 || echo missing`." >&2; \
+	  echo "Winslow needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version 2>/dev/null || echo missing`." >&2; \
 	  echo "Name another one: make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  rm -rf $(VENV); echo "The module venv is missing: sudo apt-get install python3-venv" >&2; exit 1; }

@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from reconciler.cli.demo.layout import held, make
+
 pytest.importorskip("traffic", reason="make setup (or: pip install ./examples/traffic-flow)")
 
 
@@ -89,3 +91,40 @@ def test_two_demos_do_not_share_a_directory(winslow: Any, tmp_path: Path) -> Non
     first.send_signal(signal.SIGTERM)
     assert first.wait(60) == 130
     assert processes_of(tmp_path / "demo") == []
+
+
+def test_a_demo_that_was_killed_finds_its_nodes_again(winslow: Any, tmp_path: Path) -> None:
+    first = demo(winslow, tmp_path)
+    nodes = next(line for line in first.stdout if line.startswith("nodes:"))
+    first.kill()
+    first.wait()
+    second = demo(winslow, tmp_path)
+    assert next(line for line in second.stdout if line.startswith("nodes:")) == nodes
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(60) == 130
+    assert processes_of(tmp_path / "demo") == []
+
+
+def test_without_an_engine_auto_takes_processes_and_says_why(winslow: Any, tmp_path: Path) -> None:
+    winslow.environment["DOCKER_HOST"] = f"unix://{tmp_path}/no.sock"
+    running = winslow.start("demo", "--dir", tmp_path / "demo", "--port", "0")
+    why = running.stdout.readline()
+    assert why.startswith("stages run as plain processes, because the container engine at ")
+    assert next(line for line in running.stdout if line.startswith("nodes:")).endswith("as plain processes\n")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) == 130
+
+
+def test_docker_asked_for_without_an_engine_is_an_error(winslow: Any, tmp_path: Path) -> None:
+    winslow.environment["DOCKER_HOST"] = f"unix://{tmp_path}/no.sock"
+    ended = winslow("demo", "--dir", "demo", "--runtime", "docker", "--port", "0")
+    assert ended.code == 3
+    assert "does not answer" in ended.err
+
+
+def test_a_directory_keeps_the_runtime_it_began_with(winslow: Any, tmp_path: Path) -> None:
+    with held(tmp_path / "demo") as layout:
+        make(layout, ["alpha"], "process")
+    ended = winslow("demo", "--dir", "demo", "--runtime", "docker", "--port", "0")
+    assert ended.code == 2
+    assert "began with runtime: process" in ended.err

@@ -99,7 +99,7 @@ class Course:
 
     def _end(self, follower: Follower) -> None:
         """Also what a killed node left running ends: that node comes back for it."""
-        self._report.say("ending the nodes (Ctrl-C again: at once) ...")
+        self._report.say("ending the nodes and what they run (Ctrl-C again: kill the nodes alone) ...")
         try:
             self._nodes.revive(follower.busy_nodes())
         finally:
