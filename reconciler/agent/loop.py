@@ -164,6 +164,9 @@ class Loop:
             await self._publish_now.wait(PUBLISH)
 
     async def _listen(self, hints: AsyncIterator[None]) -> None:
-        async for _ in hints:
-            self._fetch_now()
+        try:
+            async for _ in hints:
+                self._fetch_now()
+        except Exception:
+            log.exception("hints_ended")
         await asyncio.Event().wait()  # a remote without hints: the poll alone
