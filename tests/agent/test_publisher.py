@@ -1,6 +1,8 @@
 """Publishing: one commit a change, none without one, and what becomes of a refused push."""
 
 from reconciler.agent.publisher import GIVE_UP
+from reconciler.core.desired import Requires
+from reconciler.core.names import ProjectName
 from tests.fakes.build import a_pipeline, a_project, a_stage
 from tests.fakes.lab import Lab
 
@@ -25,14 +27,15 @@ def test_each_change_is_one_commit_and_no_change_is_none(lab: Lab) -> None:
 
 def test_a_node_that_falls_silent_is_no_stream_of_commits(lab: Lab) -> None:
     """Its silence grows with every look; the published reason must not."""
-    lab.write(a_project(), pipeline=a_pipeline(a_stage(command=("sh", "-c", "hold"))))
-    lab.join("b")
+    pipeline = a_pipeline(a_stage(command=("sh", "-c", "hold"), requires=Requires(cpus=8.0)))
+    lab.write(a_project(), pipeline=pipeline)
     agent = lab.join("a")
-    lab.until(lambda: "Running" in lab.phases())
+    lab.until(lambda: lab.phases() == ["Running"])
+    lab.join("b")
     silent = lab.agents.pop("b")
-    lab.write(a_project(), a_project("ulm"), pipeline=a_pipeline(a_stage(image=None, process_command=())))
-    for _ in range(100):
-        lab.turn()
+    lab.write(a_project(), a_project("ulm"), pipeline=pipeline)
+    lab.until(lambda: [w.because for w in agent.last_plan.waiting.values()] == ["Running", "NoNodeFree"])
+    assert "b: gives no sign of life" in agent.last_plan.waiting[ProjectName("ulm")].message
     agent.publish()
     before = len(lab.observed.messages)
     for _ in range(10):
