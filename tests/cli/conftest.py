@@ -70,9 +70,12 @@ class Winslow:
 
     def end(self) -> None:
         for process in self.started:
-            if process.poll() is None:
+            process.terminate()  # a demo ends its nodes; killed at once it would leave them
+            try:
+                process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
                 process.kill()
-            process.communicate()
+                process.communicate()
 
 
 @dataclass(frozen=True)
