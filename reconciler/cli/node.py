@@ -8,6 +8,7 @@ from typing import Annotated
 
 import structlog
 import typer
+from structlog.tracebacks import ExceptionDictTransformer
 
 from reconciler.cli.options import ConfigOption, node_config
 from reconciler.cli.output import err
@@ -44,14 +45,16 @@ async def _run(config: NodeConfig, *, hand_over: bool) -> None:
 
 
 def log_to_stderr() -> None:
-    """For people on a terminal, else one JSON object a line."""
+    """For people on a terminal, else one JSON object a line. Tracebacks without local variables: they hold secrets."""
     terminal = sys.stderr.isatty()
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    tracebacks = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if terminal else "iso", utc=not terminal),
-            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.dict_tracebacks,
+            console if terminal else tracebacks,
             *([] if terminal else [structlog.processors.JSONRenderer()]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
