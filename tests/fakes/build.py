@@ -75,14 +75,14 @@ def a_pipeline(*stages: Stage | str, **fields: Any) -> Pipeline:
     return Pipeline(**{**defaults, **fields}, stages=made)
 
 
-def a_project(name: str = "crossing", **fields: Any) -> Project:
+def a_project(stem: str = "crossing", /, **fields: Any) -> Project:
     defaults: dict[str, Any] = {
-        "name": name.title(),
+        "name": stem.title(),
         "pipeline": PipelineName("flow"),
-        "path": f"projects/{name}.yaml",
+        "path": f"projects/{stem}.yaml",
         "blob": BLOB,
     }
-    return Project(id=ProjectName(name), **{**defaults, **fields})
+    return Project(id=ProjectName(stem), **{**defaults, **fields})
 
 
 def a_next(stage: str, after: int | None = None, **fields: Any) -> Next:
