@@ -118,18 +118,20 @@ class Applier:
         """A fault that may pass is remembered for people and tried again after a pause."""
         try:
             work()
-        except WinslowError as error:
-            self._remember(project, error)
+        except Exception as error:
             self._not_before[job] = self._clock.monotonic() + PAUSE_AFTER_FAULT
+            self._remember(project, error)
             if isinstance(error, EngineUnavailable):
                 self._containers.forget_listing()
             raise
         self._not_before.pop(job, None)
         self.faults.pop(project, None)
 
-    def _remember(self, project: ProjectName, error: WinslowError) -> None:
-        if not isinstance(error, Superseded):  # somebody else goes on: no fault
-            self.faults[project] = str(error)
+    def _remember(self, project: ProjectName, error: Exception) -> None:
+        if isinstance(error, Superseded):
+            return  # somebody else goes on: no fault
+        bug = "" if isinstance(error, WinslowError) else f"a fault in Winslow itself, see the node's log: {error!r}"
+        self.faults[project] = bug or str(error)
 
     def _stop(self, action: StopContainer) -> None:
         self._runtime.stop(action.container)
