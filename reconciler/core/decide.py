@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, Then, Workspace
 from reconciler.core.environment import run_environment
-from reconciler.core.ledger import Base, Claim, DesiredSeen, Done, Failed, Lost, ProjectHistory, Run, RunPhase
+from reconciler.core.ledger import Base, DesiredSeen, Failed, Lost, ProjectHistory, Run, RunPhase
 from reconciler.core.names import RunNumber, StageName
 from reconciler.core.requests import canonical, next_line
 from reconciler.core.status import Condition, ProjectPhase
@@ -294,8 +294,3 @@ def request_conditions(project: Project, history: ProjectHistory) -> tuple[Condi
 
 def _condition(kind: str, message: str) -> Condition:
     return Condition(type=kind, status="True", reason=kind, message=message)
-
-
-def accepted_claim(run: Run) -> Claim | None:
-    """The claim whose directory holds the run's accepted files; None unless it succeeded."""
-    return run.last_claim if isinstance(run.last, Done) else None
