@@ -134,11 +134,10 @@ def test_a_command_that_does_not_exist_is_named(runtime: Runtime, make_order: Or
     assert "correct" in said
 
 
+@pytest.mark.parametrize("runtime", ["process", "docker"], indirect=True)  # the fake writes its log at the end
 def test_lines_appear_in_the_log_while_the_program_runs(
     runtime: Runtime, make_order: OrderMaker, claim_directory: Path
 ) -> None:
-    if runtime.name == "docker" and hasattr(runtime, "programs"):
-        pytest.skip("the fake writes its log at the end")
     container = start(runtime, make_order("sh", "-c", "echo '40 %'; sleep 60"))
     path = claim_directory / "log.jsonl"
     follower = threading.Thread(target=runtime.follow_log, args=(container, str(path)))
