@@ -3,10 +3,14 @@
 import threading
 from datetime import datetime
 
+import structlog
+
 from reconciler.agent.ports import Clock, LogSummary, Runtime
 from reconciler.core.containers import ClaimKey, Container
 from reconciler.core.outcome import Outage
 from reconciler.errors import EngineUnavailable
+
+log = structlog.get_logger()
 
 REFRESH = 10.0
 """Seconds after which the engine is asked again although nothing seems to have happened."""
@@ -41,11 +45,15 @@ class Containers:
         try:
             listed = {container.key: container for container in self._runtime.list()}
         except EngineUnavailable as error:
+            if not self.engine_error:
+                log.warning("engine_unavailable", error=str(error))
             self.engine_error = str(error)
             self._refreshed = None
             self._lost_at = self._lost_at or self._answered_at
             return
         self._answered()
+        if self.engine_error:
+            log.info("engine_answers")
         with self._lock:
             self.engine_error = ""
             if before != self._changes:

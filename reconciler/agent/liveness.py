@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from reconciler.agent.ports import Clock, Heartbeat, NodeFiles, Share
+from reconciler.codec.heartbeat import heard
 from reconciler.core.names import NodeName
 from reconciler.core.nodes import Node, Pulse, listen
 from reconciler.errors import BadInput, ShareUnavailable
@@ -65,14 +66,7 @@ class Liveness:
                 healthy=healthy,
                 period=period,
             )
-        nodes = tuple(
-            Node(
-                name=name,
-                record=files.records[-1],
-                silent_for=0.0 if name == self._name else self._pulses[name].silent_for,
-            )
-            for name, files in sorted(found.items())
-        )
+        nodes = tuple(self._node(name, files) for name, files in sorted(found.items()))
         with self._lock:
             self._nodes = nodes
         mine = found.get(self._name)
@@ -82,6 +76,16 @@ class Liveness:
                 f"another reconciler started as '{self._name}' (pid {newer.pid}, boot {newer.boot[:8]}); "
                 "a node's name belongs to one machine: give this one another name in node.yaml"
             )
+
+    def _node(self, name: NodeName, files: NodeFiles) -> Node:
+        conditions, faults = heard(files.heartbeat)
+        return Node(
+            name=name,
+            record=files.records[-1],
+            silent_for=0.0 if name == self._name else self._pulses[name].silent_for,
+            conditions=conditions,
+            faults=faults,
+        )
 
 
 def refuse_a_clone(share: Share, clock: Clock, name: NodeName, *, boot: str, home: str, period: timedelta) -> None:

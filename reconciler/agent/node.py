@@ -4,7 +4,6 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import structlog
 
@@ -19,6 +18,7 @@ from reconciler.agent.ports import Clock, Fetched, Host, Observed, Runtime, Shar
 from reconciler.agent.publisher import Publisher
 from reconciler.agent.tokens import new_token
 from reconciler.agent.workers import Workers
+from reconciler.codec.heartbeat import troubles
 from reconciler.config import NodeConfig
 from reconciler.core.conditions import condition
 from reconciler.core.desired import Desired, Site
@@ -170,7 +170,8 @@ class Agent:
 
     def beat(self) -> None:
         """Our heartbeat, and a look at everybody else's."""
-        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid()}
+        said = troubles(self.conditions(), self._applier.faults)
+        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), **said}
         self._liveness.beat(facts, self.site().heartbeat.total_seconds())
 
     def tick(self) -> bool:
@@ -250,18 +251,11 @@ class Agent:
         return tuple(found)
 
     def status(self) -> Status | None:
-        """What the publisher folds: read from the ledger now, with what keeps projects from starting here."""
+        """What the publisher folds: read from the ledger now."""
         desired = self._fetched.desired
         if desired is None:
             return None
         conditions = tuple(c for c in self.conditions() if c.type == "SourceRewritten")
-        found = report(
+        return report(
             desired, self._share.read(), self._liveness.nodes(), branch=self.config.branch, conditions=conditions
         )
-        projects = tuple(
-            replace(project, conditions=(*project.conditions, condition("StartFaulty", fault)))
-            if (fault := self._applier.faults.get(project.project))
-            else project
-            for project in found.projects
-        )
-        return replace(found, projects=projects)

@@ -1,11 +1,13 @@
 """Conditions: facts about a project or the site that a machine can match and a person can act on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reconciler.core.decide import Wait, request_conditions, request_line
 from reconciler.core.desired import Desired, Pipeline, Project, Stage
 from reconciler.core.environment import Setting, run_environment
 from reconciler.core.ledger import ProjectHistory, Run, RunPhase
+from reconciler.core.names import ProjectName
+from reconciler.core.nodes import Node
 from reconciler.core.problems import Severity
 from reconciler.core.status import Condition, ProjectPhase
 
@@ -27,6 +29,23 @@ def site_conditions(desired: Desired) -> tuple[Condition, ...]:
     """Every problem in the repository's files, one condition each."""
     kinds = {Severity.ERROR: "FileBroken", Severity.WARNING: "FileSuspicious"}
     return tuple(condition(kinds[problem.severity], str(problem)) for problem in desired.problems)
+
+
+def node_conditions(desired: Desired, nodes: Sequence[Node]) -> tuple[Condition, ...]:
+    """What living nodes say keeps them from working as they should."""
+    return tuple(
+        condition(kind, f"node {node.name}: {message}")
+        for node in nodes
+        if node.is_live(desired.site.ttl.total_seconds())
+        for kind, message in sorted(node.conditions.items())
+    )
+
+
+def start_faults(desired: Desired, nodes: Sequence[Node], project: ProjectName) -> tuple[Condition, ...]:
+    """What may pass, and keeps a stage of the project from starting on living nodes."""
+    live = [node for node in nodes if node.is_live(desired.site.ttl.total_seconds())]
+    faults = dict.fromkeys(node.faults[project] for node in live if project in node.faults)
+    return tuple(condition("StartFaulty", fault) for fault in faults)
 
 
 def condition(kind: str, message: str) -> Condition:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from reconciler.core.names import NodeName, RecordNumber, ShareId, Token
+from reconciler.core.names import NodeName, ProjectName, RecordNumber, ShareId, Token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,8 @@ class Node:
     record: NodeRecord
     silent_for: float = 0.0  # seconds
     boots: Mapping[str, int] = field(default_factory=dict)  # boot id -> the number of its newest record
+    conditions: Mapping[str, str] = field(default_factory=dict)  # type -> message, by its heartbeat; for people
+    faults: Mapping[ProjectName, str] = field(default_factory=dict)  # what keeps a project from starting there
 
     def is_live(self, ttl: float) -> bool:
         return self.silent_for < ttl

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
-from reconciler.core.conditions import project_conditions, site_conditions
+from reconciler.core.conditions import condition, node_conditions, project_conditions, site_conditions, start_faults
 from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
 from reconciler.core.desired import Desired, NodePolicy, Project, Secret
 from reconciler.core.environment import Setting
@@ -30,6 +30,7 @@ from reconciler.core.status import (
     Status,
     WaitingFor,
 )
+from reconciler.core.supervise import engine_silent
 
 WAITING = {ProjectPhase.QUEUED, ProjectPhase.PAUSED, ProjectPhase.AWAITING_INPUT, ProjectPhase.FAILED}
 MASK = "********"
@@ -46,7 +47,7 @@ def report(
         commit=desired.commit,
         projects=tuple(sorted([*known, *broken], key=lambda project: project.project)),
         nodes=tuple(_node(desired, ledger, node) for node in nodes),
-        conditions=conditions + site_conditions(desired),
+        conditions=conditions + node_conditions(desired, nodes) + site_conditions(desired),
     )
 
 
@@ -61,7 +62,7 @@ def explain(
         case Wait() as wait:
             return wait, {}
         case RunOpen(run=run):
-            return _open(run), {}
+            return _open(run, nodes), {}
         case StartStage(stage=stage):
             override = project.stages.get(stage.name)
             need = Need(
@@ -76,8 +77,10 @@ def explain(
             return replace(queued(stage.name, placement), stage=stage.name), {**placement.refused, **chosen}
 
 
-def _open(run: Run) -> Wait:
+def _open(run: Run, nodes: Sequence[Node]) -> Wait:
     match run.last:
+        case Claim() as claim if any(n.name == claim.node and "EngineUnavailable" in n.conditions for n in nodes):
+            return engine_silent(run, claim)
         case Claim() as claim:
             message = f"run {run.number} ({run.stage}) on {claim.node}, attempt {run.attempts}"
             return Wait(phase=ProjectPhase.RUNNING, reason=run.phase.value, message=message)
@@ -104,7 +107,7 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
         tags=project.tags,
         phase=wait.phase,
         waiting_for=_waiting_for(desired, project, history, wait, branch),
-        conditions=project_conditions(desired, project, history, wait),
+        conditions=project_conditions(desired, project, history, wait) + start_faults(desired, nodes, name),
         last_run=history.last_run.number if history.last_run else None,
         stages=tuple(_stage(history, stage, awaited=wait.stage == stage) for stage in stages),
         runs=tuple(_run(name, run) for run in history.runs),
@@ -263,4 +266,5 @@ def _node(desired: Desired, ledger: Ledger, node: Node) -> NodeStatus:
         running=tuple(running),
         started_at=node.record.at,
         versions=node.record.versions,
+        conditions=tuple(condition(kind, message) for kind, message in sorted(node.conditions.items())),
     )

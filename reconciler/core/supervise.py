@@ -46,7 +46,7 @@ def _mine(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
     key = draft.key(name, run, claim)
     draft.wait(name, _running(run, claim))
     if not draft.me.engine_answers:
-        draft.wait(name, _engine_silent(run, claim))
+        draft.wait(name, engine_silent(run, claim))
         return
     container = next((c for c in draft.me.containers if c.key == key), None)
     if container is None:
@@ -180,7 +180,7 @@ def _running(run: Run, claim: Claim) -> Wait:
     )
 
 
-def _engine_silent(run: Run, claim: Claim) -> Wait:
+def engine_silent(run: Run, claim: Claim) -> Wait:
     return Wait(
         phase=ProjectPhase.RUNNING,
         reason="EngineUnavailable",

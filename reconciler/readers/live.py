@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.ports import Clock, Fetched, NodeFiles, Source
+from reconciler.codec.heartbeat import heard
 from reconciler.codec.log import progress_of, read_lines
 from reconciler.config import NodeConfig
 from reconciler.core.conditions import condition
@@ -111,10 +112,12 @@ class LiveReader:
             now = self._clock.monotonic()
             for name, files in found.items():
                 self._pulses[name] = self._heard(self._pulses.get(name), files, now, period)
-            return tuple(
-                Node(name=name, record=files.records[-1], silent_for=self._pulses[name].silent_for)
-                for name, files in sorted(found.items())
-            )
+            return tuple(self._node(name, files) for name, files in sorted(found.items()))
+
+    def _node(self, name: NodeName, files: NodeFiles) -> Node:
+        conditions, faults = heard(files.heartbeat)
+        silent_for = self._pulses[name].silent_for
+        return Node(name=name, record=files.records[-1], silent_for=silent_for, conditions=conditions, faults=faults)
 
     def _heard(self, before: Pulse | None, files: NodeFiles, now: float, period: float) -> Pulse:
         """As nodes listen to one another; the first look trusts the file's time, since it has nothing to compare."""

@@ -50,14 +50,15 @@ class Engine:
         except APIError as error:
             raise EngineUnavailable(f"the container engine failed: {words(error)}") from error
         except (DockerException, *LOST) as error:
-            raise self._unavailable(error) from error
+            raise self.unavailable(error) from error
 
     def _connect(self) -> docker.DockerClient:
         if self._host is None:
             return docker.from_env(version="auto", timeout=TIMEOUT, max_pool_size=CONNECTIONS)
         return docker.DockerClient(base_url=self._host, version="auto", timeout=TIMEOUT, max_pool_size=CONNECTIONS)
 
-    def _unavailable(self, error: Exception) -> EngineUnavailable:
+    def unavailable(self, error: Exception) -> EngineUnavailable:
+        """That it does not answer, in words for people."""
         where = self._host or "DOCKER_HOST or unix:///var/run/docker.sock"
         return EngineUnavailable(
             f"the container engine at {where} does not answer ({_root(error)}): start it with "

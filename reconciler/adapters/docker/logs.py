@@ -15,7 +15,7 @@ from docker.errors import DockerException, NotFound
 from reconciler.adapters.docker.engine import LOST, Engine
 from reconciler.codec.log_file import LogFile, Summary, Tally
 from reconciler.codec.log_lines import STDERR, STDOUT, Entry, Splitter
-from reconciler.errors import EngineUnavailable, ShareUnavailable
+from reconciler.errors import ShareUnavailable
 
 STREAMS = (STDOUT, STDERR)
 BATCH = 2000
@@ -45,7 +45,7 @@ class Follower:
                 if written != self._log.tally.bytes:  # it came on since the last failure
                     give_up_at, written = time.monotonic() + PATIENCE, self._log.tally.bytes
                 if time.monotonic() > give_up_at:
-                    raise EngineUnavailable(f"the log of {self._container[:12]} can't be followed: {error}") from error
+                    raise self._engine.unavailable(error) from error
                 running = True
                 time.sleep(0.5)
         return self._log.tally.summary()

@@ -10,7 +10,7 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
-SIZE = 512  # one block: never torn
+SIZE = 4096  # one page: never torn
 
 
 class HeartbeatFile:
@@ -25,7 +25,7 @@ class HeartbeatFile:
     def beat(self, facts: dict[str, object]) -> None:
         """Write the next beat. ``facts`` are for people; observers only ask whether the bytes changed."""
         self._count += 1
-        text = json.dumps({"count": self._count, "opened": self._opened, **facts}, sort_keys=True)
+        text = json.dumps({"count": self._count, "opened": self._opened, **facts}, sort_keys=True, ensure_ascii=False)
         os.pwrite(self._descriptor, text.encode()[: SIZE - 1].ljust(SIZE - 1) + b"\n", 0)
         os.fsync(self._descriptor)
 
