@@ -19,6 +19,10 @@ def found_container(inspected: Mapping[str, Any]) -> Container | None:
     now, host = inspected["State"], inspected["HostConfig"]
     state = _STATES.get(now["Status"], ContainerState.RUNNING)  # paused, restarting, removing: not ended yet
     ended = state is ContainerState.EXITED
+    ended_at = _time(now["FinishedAt"]) if ended else None
+    started_at = _time(now["StartedAt"])
+    if started_at is not None and ended_at is not None:
+        started_at = min(started_at, ended_at)  # of a very short program the engine notes the start too late
     return Container(
         key=key,
         handle=inspected["Id"],
@@ -27,8 +31,8 @@ def found_container(inspected: Mapping[str, Any]) -> Container | None:
         exit_code=now["ExitCode"] if ended else None,
         oom_killed=bool(now.get("OOMKilled")),
         error=now.get("Error") or "",
-        started_at=_time(now["StartedAt"]),
-        ended_at=_time(now["FinishedAt"]) if ended else None,
+        started_at=started_at,
+        ended_at=ended_at,
         image_digest=labels.get(IMAGE) or inspected.get("Image"),
         limits={"cpus": f"{host.get('NanoCpus', 0) / 1e9:g}", "memory": str(host.get("Memory", 0))},
     )
