@@ -35,7 +35,7 @@ class Ancestry:
     def of(self, desired: Desired, ledger: Ledger) -> frozenset[Commit]:
         if desired.commit != self._head:
             self._head, self._missing = desired.commit, set()
-        named = {h.last_desired.commit for h in ledger.projects.values() if h.last_desired is not None}
+        named = {h.last_commit for h in ledger.projects.values() if h.last_commit is not None}
         for commit in named - self._contained - self._missing:
             if commit == desired.commit or self._source.descends(desired.commit, commit):
                 self._contained.add(commit)

@@ -287,6 +287,11 @@ class ProjectHistory:
     def last_desired(self) -> DesiredSeen | None:
         return next((record for record in reversed(self.records) if isinstance(record, DesiredSeen)), None)
 
+    @property
+    def last_commit(self) -> Commit | None:
+        """The newest commit that anybody acted on here: each record's descends from the one before."""
+        return self.records[-1].commit if self.records else None
+
     def run(self, number: RunNumber) -> Run | None:
         return next((run for run in self.runs if run.number == number), None)
 

@@ -79,16 +79,16 @@ def _publish_outputs(draft: Draft, name: ProjectName, history: ProjectHistory) -
 def _desired_is_recorded(draft: Draft, project: Project, history: ProjectHistory) -> bool:
     """Is the ledger's newest DESIRED what we act on? If not, plan to publish it, or wait for git.
 
-    A node whose clone lacks the recorded commit has an older view of what people want: it must not decide.
+    A node whose clone lacks the newest record's commit has an older view of what people want: it must not decide.
     """
-    seen = history.last_desired
-    if seen is not None and seen.commit not in draft.me.contained:
+    seen, newest = history.last_desired, history.last_commit
+    if newest is not None and newest not in draft.me.contained:
         draft.wait(
             project.id,
             Wait(
                 phase=ProjectPhase.QUEUED,
                 reason="SourceBehind",
-                message=f"another node acted on commit {seen.commit[:10]}, which is not here yet",
+                message=f"another node acted on commit {newest[:10]}, which is not here yet",
             ),
         )
         return False

@@ -5,7 +5,7 @@ from dataclasses import replace
 from reconciler.core.actions import CreateRun, PublishOutput, PublishProject, PublishRun, StartContainer
 from reconciler.core.desired import Desired, Gpus, NodePolicy, Requires
 from reconciler.core.draft import Plan
-from reconciler.core.ledger import Aborted, DesiredSeen, Ledger
+from reconciler.core.ledger import Aborted, DesiredSeen, Ledger, ProjectHistory
 from reconciler.core.names import Blob, Commit, RunNumber
 from reconciler.core.nodes import Node
 from reconciler.core.plan import plan
@@ -112,7 +112,8 @@ def test_a_node_that_lacks_the_recorded_commit_waits() -> None:
 def test_a_frozen_nodes_old_view_neither_unpauses_nor_aborts() -> None:
     """It still reads ``abort: 1`` in the commit it knows; people have withdrawn that in a newer one."""
     run = a_run(1, "detect", a_claim(1, "b"))
-    ledger = a_ledger(run, seen=a_seen(commit=Commit("newer")))
+    withdrawn = ProjectHistory(records=(a_seen(), run.created, a_seen(3, commit=Commit("newer"))), runs=(run,))
+    ledger = Ledger(share=SHARE, projects={CROSSING: withdrawn})
     todo = plan(a_desired(a_project(abort=RunNumber(1))), ledger, (a_node("a"), a_node("b")), me())
     assert not todo.actions
 
