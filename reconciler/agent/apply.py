@@ -25,7 +25,7 @@ from reconciler.core.actions import (
 )
 from reconciler.core.containers import ClaimKey
 from reconciler.core.ledger import Claim, Run
-from reconciler.core.names import ProjectName
+from reconciler.core.names import ProjectName, RunNumber
 from reconciler.errors import EngineUnavailable, Superseded, WinslowError
 
 log = structlog.get_logger()
@@ -55,8 +55,16 @@ class Applier:
 
     def apply_all(self, actions: Iterable[Action]) -> bool:
         """Each on its own: what keeps one project from moving must not keep the others. True: look again at once."""
-        changed = [self._apply_one(action) for action in actions]
+        todo = tuple(actions)
+        self._forget_faults({action.project for action in todo})
+        changed = [self._apply_one(action) for action in todo]
         return any(changed)
+
+    def _forget_faults(self, tried: set[ProjectName]) -> None:
+        """What nobody tries any more, because another node or a person went on, is no fault."""
+        busy = {job.project for job in self._workers.busy()}
+        for project in set(self.faults) - tried - busy:
+            self.faults.pop(project, None)
 
     def _apply_one(self, action: Action) -> bool:
         try:
@@ -64,6 +72,10 @@ class Applier:
         except WinslowError as error:
             self._remember(action.project, error)
             log.warning("action_failed", project=action.project, because=action.because, error=str(error))
+            return False
+        except Exception as error:
+            self._remember(action.project, error)
+            log.exception("action_crashed", project=action.project, because=action.because)
             return False
         if changed:
             self.faults.pop(action.project, None)
@@ -81,7 +93,7 @@ class Applier:
                 return self._share.publish_run(project, run.created, replace(record, token=new_token()))
             case StartContainer(project=project, run=run, claim=claim):
                 key = self._key(project, run, claim)
-                return self._work("start", key, project, lambda: self._attempts.start(project, run, claim, key))
+                return self._work("start", key, project, lambda: self._start(action, key))
             case FollowContainer(project=project, run=run, claim=claim, container=container):
                 log.info("container_adopted", project=project, run=run.number, state=container.state)
                 follow = self._attempts.follow
@@ -94,8 +106,7 @@ class Applier:
             case RemoveContainer(project=project, container=container):
                 return self._work("remove", container.key, project, lambda: self._remove(action))
             case PublishOutput(project=project, run=run):
-                job = f"{project}/{run.number}"
-                return self._work("output", job, project, lambda: self._share.publish_output(project, run))
+                return self._work("output", run.number, project, lambda: self._share.publish_output(project, run))
             case _:
                 assert_never(action)
 
@@ -107,31 +118,37 @@ class Applier:
         log.info("run_created", project=action.project, run=record.run, stage=record.stage, because=action.because)
         return self._share.publish_run(action.project, record, replace(action.claim, token=new_token()))
 
-    def _work(self, kind: str, key: ClaimKey | str, project: ProjectName, work: Callable[[], object]) -> bool:
-        job = Job(kind, key)
+    def _work(self, kind: str, key: ClaimKey | RunNumber, project: ProjectName, work: Callable[[], object]) -> bool:
+        job = Job(kind, project, key)
         if self._clock.monotonic() < self._not_before.get(job, 0.0):
             return False
-        self._workers.start(job, lambda: self._guarded(job, project, work))
+        self._workers.start(job, lambda: self._guarded(job, work))
         return False  # its end wakes the loop
 
-    def _guarded(self, job: Job, project: ProjectName, work: Callable[[], object]) -> None:
+    def _guarded(self, job: Job, work: Callable[[], object]) -> None:
         """A fault that may pass is remembered for people and tried again after a pause."""
         try:
             work()
         except Exception as error:
             self._not_before[job] = self._clock.monotonic() + PAUSE_AFTER_FAULT
-            self._remember(project, error)
+            self._remember(job.project, error)
             if isinstance(error, EngineUnavailable):
                 self._containers.forget_listing()
             raise
         self._not_before.pop(job, None)
-        self.faults.pop(project, None)
+        self.faults.pop(job.project, None)
 
     def _remember(self, project: ProjectName, error: Exception) -> None:
         if isinstance(error, Superseded):
             return  # somebody else goes on: no fault
         bug = "" if isinstance(error, WinslowError) else f"a fault in Winslow itself, see the node's log: {error!r}"
         self.faults[project] = bug or str(error)
+
+    def _start(self, action: StartContainer, key: ClaimKey) -> None:
+        container = self._attempts.start(action.project, action.run, action.claim, key)
+        self.faults.pop(action.project, None)  # now, not when the stage has ended
+        if container is not None:
+            self._attempts.follow(action.project, action.run, action.claim, container)
 
     def _stop(self, action: StopContainer) -> None:
         self._runtime.stop(action.container)

@@ -31,17 +31,16 @@ class Attempts:
         self._containers = containers
         self._clock = clock
 
-    def start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> None:
-        """Prepare the claim's directory, start its container, then follow it to its end."""
+    def start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container | None:
+        """Prepare the claim's directory and start its container. None: it can't be started, which is recorded."""
         try:
-            container = self._start(project, run, claim, key)
+            return self._start(project, run, claim, key)
         except StartFailed as error:
             log.warning("start_failed", project=project, run=run.number, reason=error.reason, message=str(error))
             header = self._header(run, claim)
             record = Failed(**header, reason=error.reason, message=str(error), ended_at=self._clock.now())
             self._share.publish_run(project, run.created, record)
-            return
-        self.follow(project, run, claim, container)
+            return None
 
     def _start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container:
         paths = self._share.prepare(project, run, claim)

@@ -142,7 +142,7 @@ class Loop:
             await self._fetch_now.wait(self._agent.config.poll.total_seconds())
 
     async def _tick(self) -> None:
-        behind, published = False, 0
+        behind, published, planned = False, 0, self._agent.last_plan
         while True:
             again = await self._call("tick", self._agent.tick, False)
             if published != self._agent.ledger_changes:
@@ -153,8 +153,10 @@ class Loop:
             if self._agent.is_behind and not behind:
                 self._fetch_now()
             behind = self._agent.is_behind
-            wake_at = self._agent.last_plan.wake_at
-            rest = TICK if wake_at is None else min(TICK, wake_at - self._clock.monotonic())
+            before, planned = planned, self._agent.last_plan
+            rest = TICK
+            if planned is not before and planned.wake_at is not None:  # a moment that a failed tick left behind is over
+                rest = min(TICK, planned.wake_at - self._clock.monotonic())
             await self._wake.wait(max(rest, 0.01))
 
     async def _publish(self) -> None:

@@ -38,6 +38,7 @@ class Publisher:
             self._lock = self._share.try_lock("publisher")
             self._published = None
         if self._lock is None:
+            self.error = ""  # it is another node's turn, and its story to tell
             return False
         try:
             committed = self._publish()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import structlog
 
 from reconciler.core.containers import ClaimKey
-from reconciler.errors import WinslowError
+from reconciler.core.names import ProjectName, RunNumber
+from reconciler.errors import Transient, WinslowError
 
 log = structlog.get_logger()
 
@@ -21,7 +22,8 @@ class Job:
     """What a worker does (start, follow, stop, remove, output) and for what."""
 
     kind: str
-    key: ClaimKey | str
+    project: ProjectName
+    key: ClaimKey | RunNumber
 
 
 class Workers:
@@ -38,7 +40,12 @@ class Workers:
             if job in self._busy:
                 return False
             self._busy.add(job)
-        threading.Thread(target=self._run, args=(job, work), name=job.kind, daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(job, work), name=job.kind, daemon=True).start()
+        except RuntimeError as error:  # the machine gives no more threads
+            with self._lock:
+                self._busy.discard(job)
+            raise Transient(f"no thread for '{job.kind}' ({error}); the next tick tries again") from error
         return True
 
     def busy(self) -> frozenset[Job]:
@@ -49,9 +56,9 @@ class Workers:
         try:
             work()
         except WinslowError as error:
-            log.warning("worker_failed", job=job.kind, error=str(error))
+            log.warning("worker_failed", job=job.kind, project=job.project, error=str(error))
         except Exception:
-            log.exception("worker_crashed", job=job.kind)
+            log.exception("worker_crashed", job=job.kind, project=job.project)
         finally:
             with self._lock:
                 self._busy.discard(job)

@@ -75,8 +75,7 @@ def _order(path: str) -> tuple[int, str]:
 
 def _happened(path: str, before: str | None, after: str | None) -> str | None:
     parts = path.split("/")
-    was: dict[str, Any] = yaml.safe_load(before) if before and path.endswith(".yaml") else {}
-    now: dict[str, Any] = yaml.safe_load(after) if after and path.endswith(".yaml") else {}
+    was, now = _loaded(path, before), _loaded(path, after)
     match parts:
         case ["projects", project, "runs", _] if now:
             if was.get("phase") == now["phase"] and was.get("attempts") == now["attempts"]:
@@ -94,13 +93,27 @@ def _happened(path: str, before: str | None, after: str | None) -> str | None:
             return None
 
 
+def _loaded(path: str, text: str | None) -> dict[str, Any]:
+    """Empty for what isn't ours: somebody may have edited the branch, and the next commit puts that right."""
+    try:
+        data = yaml.safe_load(text) if text and path.endswith(".yaml") else None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
 def _project_happened(project: str, was: dict[str, Any], now: dict[str, Any]) -> str | None:
     if not now:
         return f"{project}: gone"
-    reason, before = ((state.get("waiting_for") or {}).get("reason") for state in (now, was))
+    reason, before = _reason(now), _reason(was)
     if (was.get("phase"), before) == (now["phase"], reason) or now["phase"] == ProjectPhase.RUNNING:
         return None  # of a running project its run's own line tells
     return f"{project}: {now['phase']}" + (f" ({reason})" if reason else "")
+
+
+def _reason(project: dict[str, Any]) -> Any:
+    waiting_for = project.get("waiting_for")
+    return waiting_for.get("reason") if isinstance(waiting_for, dict) else None
 
 
 def _without(data: dict[str, Any], names: set[str]) -> dict[str, Any]:
