@@ -9,6 +9,8 @@ from pathlib import Path
 
 from reconciler.adapters.share.clone import clone_tree
 from reconciler.adapters.share.layout import Layout
+from reconciler.adapters.share.names import is_there, refresh
+from reconciler.codec.convert import read_time
 from reconciler.core.containers import Paths
 from reconciler.core.desired import Workspace
 from reconciler.core.ledger import Base, Claim, Run, RunCreated
@@ -51,21 +53,13 @@ def _clone_workspace(layout: Layout, project: ProjectName, created: RunCreated, 
 def _clone_base(layout: Layout, project: ProjectName, base: Base | None, target: Path) -> None:
     """A base that is gone must not quietly become an empty workspace."""
     source = layout.base_workspace(project, base)
-    if base is not None and not _is_there(source):
+    if base is not None and not is_there(source):
         raise StartFailed(
             "BaseMissing",
             f"the workspace of run {base.run} is gone ({layout.relative(source)}); ask for this stage again with "
             "`from:` another run, or run the stage before it again",
         )
     clone_tree(source, target)
-
-
-def _is_there(path: Path) -> bool:
-    """Asked by listing the directory above: a failed lookup may be a minute old on NFS."""
-    try:
-        return path.name in os.listdir(path.parent)  # noqa: PTH208  # names are all we want
-    except FileNotFoundError:
-        return False
 
 
 def add_event(directory: Path, at: datetime, event: str, facts: dict[str, object]) -> None:
@@ -80,23 +74,25 @@ def add_event(directory: Path, at: datetime, event: str, facts: dict[str, object
 def started_at(directory: Path) -> datetime | None:
     """When the claim's container started, by its events; None if it has not (or not visibly) yet."""
     try:
-        lines = (directory / "events.jsonl").read_text(encoding="utf-8").splitlines()
+        refresh(directory)
+        lines = (directory / "events.jsonl").read_bytes().splitlines()
     except FileNotFoundError:
         return None
-    for line in reversed(lines):
-        try:
-            event = json.loads(line)
-        except ValueError:  # the last line, still being written
-            continue
-        if event.get("event") == "started":
-            return datetime.fromisoformat(event["t"])
-    return None
+    return next((at for line in reversed(lines) if (at := _started(line)) is not None), None)
+
+
+def _started(line: bytes) -> datetime | None:
+    try:
+        event = json.loads(line)
+        return read_time(event["t"]) if event["event"] == "started" else None
+    except (ValueError, KeyError, TypeError):  # still being written, or not by us
+        return None
 
 
 def publish_output(layout: Layout, project: ProjectName, run: Run, claim: Claim) -> None:
     """Clone the accepted claim's output beside the target, then rename: it appears whole or not at all."""
     target = layout.output(project, run.number, run.stage)
-    if target.exists():
+    if is_there(target):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     source = layout.claim(project, run.number, run.stage, claim.number) / "output"
@@ -106,5 +102,5 @@ def publish_output(layout: Layout, project: ProjectName, run: Run, claim: Claim)
         draft.rename(target)
     except OSError:
         shutil.rmtree(draft, ignore_errors=True)
-        if not target.exists():
+        if not is_there(target):
             raise

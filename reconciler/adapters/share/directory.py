@@ -9,6 +9,7 @@ import os
 import secrets
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +19,7 @@ from reconciler.adapters.share.faults import translated
 from reconciler.adapters.share.heartbeat import HeartbeatFile, read_heartbeat
 from reconciler.adapters.share.layout import Layout
 from reconciler.adapters.share.lock import ShareLock
+from reconciler.adapters.share.names import is_there
 from reconciler.adapters.share.records import RecordStore
 from reconciler.agent.ports import NodeFiles
 from reconciler.codec.records import dump_record, load_record
@@ -37,6 +39,7 @@ from reconciler.core.ledger import (
     Restored,
     Run,
     RunCreated,
+    RunPhase,
     RunRecord,
 )
 from reconciler.core.names import NodeName, ProjectName, ShareId
@@ -73,7 +76,7 @@ class SharedDirectory:
         )
         self._node_records: RecordStore[NodeRecord] = RecordStore(tmp, _loader(NodeRecord), writer=writer)
         self._started: dict[Path, datetime] = {}
-        self._output_published: set[Path] = set()
+        self._settled: dict[Path, Run] = {}  # final, output published: nothing about them changes any more
         self._share: ShareId | None = None
 
     # --- identity ---
@@ -119,7 +122,7 @@ class SharedDirectory:
     # --- the ledger ---
 
     def read(self) -> Ledger:
-        """Everything that is recorded. Cached records are not read again; final runs are not even listed again."""
+        """Everything that is recorded. Cached records are not read again; settled runs are not even listed again."""
         share = self.identity()
         projects: dict[ProjectName, ProjectHistory] = {}
         unreadable: dict[ProjectName, str] = {}
@@ -141,15 +144,15 @@ class SharedDirectory:
 
     def _run(self, project: ProjectName, created: RunCreated) -> Run:
         directory = self.layout.run_records(project, created.run, created.stage)
-        run = Run(created=created, records=self._run_records.cached(directory))
-        if not run.is_final:
-            run = Run(created=created, records=self._run_records.read(directory))
-        return Run(
-            created=created,
-            records=run.records,
-            started_at=self._started_at(project, run),
-            output_published=self._is_output_published(project, run),
+        if directory in self._settled:
+            return self._settled[directory]
+        run = Run(created=created, records=self._run_records.read(directory))
+        run = replace(
+            run, started_at=self._started_at(project, run), output_published=self._is_output_published(project, run)
         )
+        if run.is_final and run.output_published:
+            self._settled[directory] = run
+        return run
 
     def read_run(self, project: ProjectName, created: RunCreated) -> Run:
         """One run as it stands now: asked right before a container starts."""
@@ -166,13 +169,10 @@ class SharedDirectory:
         return self._started.get(directory)
 
     def _is_output_published(self, project: ProjectName, run: Run) -> bool:
-        target = self.layout.output(project, run.number, run.stage)
-        if not run.is_final or target in self._output_published:
+        """True also of what ended otherwise than well: nothing is left to publish."""
+        if run.phase is not RunPhase.SUCCEEDED:
             return run.is_final
-        if target.exists():
-            self._output_published.add(target)
-            return True
-        return False
+        return is_there(self.layout.output(project, run.number, run.stage))
 
     def publish_project(self, project: ProjectName, record: ProjectRecord) -> bool:
         """True if the record stands now under its number, False if somebody else's does."""

@@ -10,6 +10,8 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+from reconciler.adapters.share.names import refresh
+
 SIZE = 4096  # one page: never torn
 
 
@@ -39,7 +41,7 @@ def read_heartbeat(path: Path) -> tuple[bytes, datetime] | None:
     Opens, reads, closes: never a kept descriptor, which could show old bytes and would delay the writer.
     """
     try:
-        os.close(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY))
+        refresh(path.parent)
         with path.open("rb") as file:
             return file.read(), datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
     except FileNotFoundError:

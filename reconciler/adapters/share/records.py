@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from reconciler.adapters.share.names import refresh
 from reconciler.errors import RecordUnreadable, ShareUnavailable
 
 
@@ -34,10 +35,6 @@ class RecordStore(Generic[R]):
         self._seen: dict[Path, list[R]] = {}
         self._lock = threading.Lock()
 
-    def cached(self, directory: Path) -> tuple[R, ...]:
-        """What is known without looking."""
-        return tuple(self._seen.get(directory, ()))
-
     def read(self, directory: Path) -> tuple[R, ...]:
         """All records, in order. Stops at a gap: a listing that runs ahead of itself is an old view, not a history."""
         with self._lock:
@@ -52,6 +49,8 @@ class RecordStore(Generic[R]):
                     known.append(self._load((directory / name).read_bytes()))
                 except RecordUnreadable as error:
                     raise RecordUnreadable(f"{directory / name}: {error}") from error
+                except (PermissionError, IsADirectoryError) as error:  # this one history's trouble, not the share's
+                    raise RecordUnreadable(f"{directory / name} can't be read: {error.strerror}") from error
             return tuple(known)
 
     def publish(self, directory: Path, number: int, content: bytes, token: str) -> bool:
@@ -89,7 +88,7 @@ class RecordStore(Generic[R]):
 
     @staticmethod
     def _standing(directory: Path, target: Path) -> bytes | None:
-        os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))  # refreshes names on NFS; a stat would not
+        refresh(directory)
         try:
             return target.read_bytes()
         except FileNotFoundError:

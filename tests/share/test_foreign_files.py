@@ -1,0 +1,45 @@
+"""One file that isn't ours, or can't be read, must not keep the other projects from moving."""
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.adapters.share import SharedDirectory
+from reconciler.adapters.share.attempts import started_at
+from reconciler.core.ledger import Run
+from tests.fakes.build import CROSSING, NOW, a_claim, a_created, a_seen, failed
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"5", b'{"event": "started"}', b'{"event": "started", "t": "noon"}', b"\xff", b'{"event": "started", "t"'],
+)
+def test_a_line_of_the_events_that_is_not_ours_is_passed_over(tmp_path: Path, line: bytes) -> None:
+    good = b'{"event": "started", "t": "2026-11-01T12:00:00+00:00"}\n'
+    (tmp_path / "events.jsonl").write_bytes(good + line + b"\n")
+    assert started_at(tmp_path) == NOW
+    (tmp_path / "events.jsonl").write_bytes(line)
+    assert started_at(tmp_path) is None
+
+
+def test_a_record_that_cannot_be_opened_is_its_own_projects_trouble(tmp_path: Path) -> None:
+    SharedDirectory.create(tmp_path)
+    share = SharedDirectory(tmp_path, writer="a")
+    (tmp_path / "projects/ulm/records/00000001.json").mkdir(parents=True)
+    assert share.publish_project(CROSSING, a_seen())
+    ledger = share.read()
+    assert list(ledger.projects) == [CROSSING]
+    assert "Is a directory" in str(ledger.unreadable)
+
+
+def test_a_settled_run_is_never_looked_at_again(tmp_path: Path) -> None:
+    """Months of runs must not make each tick slower."""
+    SharedDirectory.create(tmp_path)
+    share = SharedDirectory(tmp_path, writer="a")
+    created = a_created()
+    share.publish_run(CROSSING, created, a_claim(1))
+    share.publish_run(CROSSING, created, failed(2))
+    before = share.read_run(CROSSING, created)
+    assert before == Run(created=created, records=(a_claim(1), failed(2)), output_published=True)
+    (tmp_path / "projects/crossing/runs").rename(tmp_path / "away")
+    assert share.read_run(CROSSING, created) is before
