@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from reconciler.codec.tree import printable
 from reconciler.codec.yaml import MAX_BYTES
 from reconciler.core.names import Blob, Commit
 from reconciler.errors import BadInput
@@ -28,8 +29,16 @@ class DirectoryTree:
             for path in (Path(folder, name) for name in names):
                 if path.is_file() and not path.is_symlink():
                     relative = path.relative_to(self._root).as_posix()
-                    found[relative] = Blob(relative)
+                    found[printable(relative)] = Blob(relative)
         return found
+
+    def others(self) -> Mapping[str, str]:
+        return {printable(path.relative_to(self._root).as_posix()): "a symbolic link" for path in self._links()}
+
+    def _links(self) -> Iterator[Path]:
+        for folder, folders, names in os.walk(self._root):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            yield from (path for name in [*folders, *names] if (path := Path(folder, name)).is_symlink())
 
     def read(self, blob: Blob) -> bytes:
         try:

@@ -6,6 +6,14 @@ from typing import Protocol
 from reconciler.core.names import Blob, Commit
 
 
+def printable(path: str) -> str:
+    """Control characters and broken ones become escapes: a file's name must not write on people's terminals.
+
+    No file that we read has such a name, so nothing is looked up by what comes of it.
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in path)
+
+
 class StateTree(Protocol):
     """One commit of the state repository. Paths are relative, with forward slashes."""
 
@@ -14,6 +22,10 @@ class StateTree(Protocol):
 
     def files(self) -> Mapping[str, Blob]:
         """Path -> blob of all regular files; symlinks and submodules are not among them."""
+        ...
+
+    def others(self) -> Mapping[str, str]:
+        """Path -> what it is instead, of all that is no regular file: ``a symbolic link``, ``a submodule``."""
         ...
 
     def read(self, blob: Blob) -> bytes: ...

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from reconciler.codec.files import Place, placed
+from reconciler.codec.files import FOLDERS, Place, placed
 from reconciler.codec.parsed import Cache
 from reconciler.codec.tree import StateTree
 from reconciler.codec.validate import Kind
 from reconciler.codec.yaml import Document
 from reconciler.core.names import Blob, Commit
-from reconciler.core.problems import Problem
+from reconciler.core.problems import Problem, Severity
 
 LOOK_BACK = 500
 """So many ancestors are searched for a project that was doubled, or moved and broken at once."""
@@ -38,20 +38,26 @@ class Versions:
         self._tree = tree
         self._cache = cache
         self._files = tree.files()
+        self._others = tree.others()
         self.problems: list[Problem] = []
         self.stale: dict[str, Commit] = {}
 
     def places(self) -> list[Place]:
         """All files of ours in the order of their paths; those that look like ours and are not become problems."""
-        found = [placed(path) for path in sorted(self._files)]
+        found = [placed(path) for path in sorted({**self._files, **self._others})]
+        found += [_unread(path, kind) for path, kind in self._others.items() if path.split("/")[0] in FOLDERS]
         self.problems += [place for place in found if isinstance(place, Problem)]
         return [place for place in found if isinstance(place, Place)]
 
     def exists(self, path: str) -> bool:
-        return path in self._files
+        return path in self._files or path in self._others
 
     def current(self, place: Place) -> Version | None:
         """The file as it stands, or its last good version; None if there never was one."""
+        if (kind := self._others.get(place.path)) is not None:
+            message = f"this is {kind}, which is never followed; commit the file itself in its place"
+            self.problems.append(Problem(file=place.path, line=1, column=1, message=message))
+            return self.last_good(place)
         blob = self._files[place.path]
         parsed = self._cache.parsed(place, blob, self._tree.read)
         if parsed.document is not None and not parsed.problems:
@@ -84,3 +90,11 @@ class Versions:
                 self.stale[place.path] = commit
                 return Version(place, blob, parsed.document)
         return None
+
+
+def _unread(path: str, kind: str) -> Problem | None:
+    """A folder of ours that is none. A link in a file's place is the file's own problem."""
+    if placed(path) is not None:
+        return None
+    message = f"nobody reads what is in here: this is {kind}; commit the files themselves in its place"
+    return Problem(file=path, line=1, column=1, message=message, severity=Severity.WARNING)

@@ -34,6 +34,9 @@ class MemoryTree:
     def files(self) -> Mapping[str, Blob]:
         return self._commits[-1]
 
+    def others(self) -> Mapping[str, str]:
+        return {}
+
     def read(self, blob: Blob) -> bytes:
         self.reads.append(blob)
         return self._content[blob]

@@ -277,6 +277,7 @@ def test_a_directory_is_checked_like_a_repository(tmp_path: Path) -> None:
     assert [(problem.file, problem.severity) for problem in validate_tree(DirectoryTree(tmp_path))] == [
         ("pipes/y.yaml", "warning"),
         ("projects/bad.yaml", "error"),
+        ("projects/link.yaml", "error"),
     ]
 
 

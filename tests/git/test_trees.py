@@ -78,6 +78,7 @@ def test_only_regular_files_are_files(forge: Forge, read: Callable[[], GitTree])
     forge.push()
     with read() as tree:
         assert list(tree.files()) == ["run.sh"]
+        assert tree.others() == {"link.yaml": "a symbolic link", "submodule": "a submodule"}
 
 
 def test_odd_names_are_told_apart(forge: Forge, read: Callable[[], GitTree]) -> None:
@@ -85,7 +86,7 @@ def test_odd_names_are_told_apart(forge: Forge, read: Callable[[], GitTree]) -> 
     forge.write("projects/Straße.yaml", "2\n")
     forge.save("projects/:(top)*.yaml", "3\n")
     with read() as tree:
-        assert set(tree.files()) == {'projects/a "b"\n\tc.yaml', "projects/Straße.yaml", "projects/:(top)*.yaml"}
+        assert set(tree.files()) == {'projects/a "b"\\n\\tc.yaml', "projects/Straße.yaml", "projects/:(top)*.yaml"}
         assert list(tree.earlier("projects/:(top)*.yaml")) == []
 
 

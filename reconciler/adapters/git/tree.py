@@ -7,10 +7,12 @@ from types import TracebackType
 from typing import Self
 
 from reconciler.adapters.git.command import Broken, GitCommand
+from reconciler.codec.tree import printable
 from reconciler.core.names import Blob, Commit
 from reconciler.errors import BadInput
 
 REGULAR = frozenset({"100644", "100755"})
+OTHERS = {"120000": "a symbolic link", "160000": "a submodule"}
 MAX_FILES = 20_000
 MAX_BYTES = 1024 * 1024
 MAX_VERSIONS = 200
@@ -25,6 +27,7 @@ class GitTree:
         self._resources = ExitStack()
         self._reader: subprocess.Popen[bytes] | None = None
         self._files: Mapping[str, Blob] | None = None
+        self._others: Mapping[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -39,22 +42,29 @@ class GitTree:
     def files(self) -> Mapping[str, Blob]:
         """Path -> blob of all regular files; no symbolic links, no submodules. BadInput beyond the limit."""
         if self._files is None:
-            self._files = self._list(self.commit)
+            self._files, self._others = self._list(self.commit)
         return self._files
 
-    def _list(self, commit: Commit) -> Mapping[str, Blob]:
+    def others(self) -> Mapping[str, str]:
+        self.files()
+        return self._others
+
+    def _list(self, commit: Commit) -> tuple[Mapping[str, Blob], Mapping[str, str]]:
         found: dict[str, Blob] = {}
+        others: dict[str, str] = {}
         for entry in self._git.local("ls-tree", "-r", "-z", "--full-tree", commit).split(b"\0")[:-1]:
             facts, path = entry.split(b"\t", 1)
             mode, _, blob = facts.decode().split(" ")
             if mode in REGULAR:
                 found[path_of(path)] = Blob(blob)
+            else:
+                others[path_of(path)] = OTHERS.get(mode, f"of git's mode {mode}")
         if len(found) > MAX_FILES:
             raise BadInput(
                 f"commit {commit[:12]} holds {len(found)} files, and a state repository at most {MAX_FILES}: "
                 "keep data on the shared directory"
             )
-        return found
+        return found, others
 
     def read(self, blob: Blob) -> bytes:
         """The content, of a larger blob only its first 1 MiB and a byte (so that the codec can refuse it)."""
@@ -101,9 +111,9 @@ class GitTree:
         """First-parent ancestors, newest first, with their files; each is listed when it is asked for."""
         listed = self._git.local("rev-list", "--first-parent", "--skip=1", f"--max-count={MAX_VERSIONS}", self.commit)
         for commit in map(Commit, listed.decode().split()):
-            yield commit, self._list(commit)
+            yield commit, self._list(commit)[0]
 
 
 def path_of(raw: bytes) -> str:
-    """Names that aren't UTF-8 become printable; the codec refuses them by name."""
-    return raw.decode(errors="backslashreplace")
+    """Names that aren't UTF-8, or hold control characters, become printable; the codec refuses them by name."""
+    return printable(raw.decode(errors="backslashreplace"))
