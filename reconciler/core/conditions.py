@@ -16,7 +16,8 @@ def project_conditions(
     desired: Desired, project: Project, history: ProjectHistory, wait: Wait
 ) -> tuple[Condition, ...]:
     """All that is worth saying about a project beside its phase."""
-    found = [*_files(desired, project), *request_conditions(project, history)]
+    files = [one for one in _files(desired, project) if one.message != wait.message]
+    found = [*files, *request_conditions(project, history)]
     if wait.reason == "StagesAdded":
         found.append(condition("StagesAdded", wait.message + (f"; to run it: {wait.edit}" if wait.edit else "")))
     at_rest = wait.phase not in (ProjectPhase.RUNNING, ProjectPhase.QUEUED)
@@ -53,7 +54,7 @@ def condition(kind: str, message: str) -> Condition:
 
 
 def _files(desired: Desired, project: Project) -> list[Condition]:
-    """The project's or its pipeline's file is broken: its last good version goes on."""
+    """The project's or its pipeline's file is broken: its last good version goes on, if its shape is wrong."""
     pipeline = desired.pipelines.get(project.pipeline)
     found = []
     for path in (project.path, pipeline.path if pipeline else ""):
@@ -61,6 +62,9 @@ def _files(desired: Desired, project: Project) -> list[Condition]:
             commit = desired.stale[path][:10]
             says = next((str(problem) for problem in desired.problems if problem.file == path), path)
             found.append(condition("FileBroken", f"{says} (the version of commit {commit} goes on)"))
+        else:
+            own = (one for one in desired.problems if one.file == path and one.severity is Severity.ERROR)
+            found += [condition("FileBroken", str(problem)) for problem in own]
     return found
 
 
