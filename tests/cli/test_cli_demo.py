@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import docker
 import psutil
 import pytest
 
@@ -28,8 +29,8 @@ def processes_of(root: Path) -> list[str]:
     return found
 
 
-def demo(winslow: Any, tmp_path: Path, *more: str) -> Any:
-    return winslow.start("demo", "--dir", tmp_path / "demo", "--runtime", "process", "--port", "0", *more)
+def demo(winslow: Any, tmp_path: Path, *more: str, runtime: str = "process") -> Any:
+    return winslow.start("demo", "--dir", tmp_path / "demo", "--runtime", runtime, "--port", "0", *more)
 
 
 def history(root: Path) -> str:
@@ -54,6 +55,20 @@ def test_the_demo_finishes_a_real_video_and_leaves_nothing_running(winslow: Any,
     for line in ("run 1 detect Succeeded", "run 2 track Succeeded", "run 3 report Succeeded", "crossing: Succeeded"):
         assert line in history(root)
     assert processes_of(root) == []
+
+
+@pytest.mark.timeout(1500)  # the image's base may have to be made first, which takes minutes
+def test_the_demo_runs_in_containers(winslow: Any, tmp_path: Path, engine: docker.DockerClient) -> None:
+    running = demo(winslow, tmp_path, "--exit-when-done", "--output", "json", runtime="docker")
+    out, said = running.communicate(timeout=1400)
+    assert running.returncode == 0, said
+    told = json.loads(out)
+    assert (told["phase"], told["runs"], told["runtime"]) == ("Succeeded", 3, "docker")
+    records = (tmp_path / "demo/share/projects/crossing/runs").glob("*/records/00000002.json")
+    assert all(json.loads(record.read_text())["image_digest"] for record in records)
+    assert processes_of(tmp_path / "demo") == []
+    share = json.loads((tmp_path / "demo/share/winslow.json").read_text())["share"]
+    assert engine.containers.list(all=True, filters={"label": f"winslow.share={share}"}) == []
 
 
 @pytest.mark.timeout(400)
