@@ -6,8 +6,9 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 
@@ -77,8 +78,18 @@ async def _pass_on(stop: asyncio.Event, to: asyncio.Event) -> None:
 
 
 async def _serve(config: NodeConfig, loop: Loop, agent: Agent, clock: SystemClock, stop: asyncio.Event) -> None:
-    token = config.hook_token_file.read_text(encoding="utf-8").strip() if config.hook_token_file else None
+    token = _hook_token(config.hook_token_file) if config.hook_token_file else None
     await serve(node_app(AgentHealth(agent, loop, clock), loop.hint, token), config.listen or "", stop)
+
+
+def _hook_token(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise BadInput(
+            f"hook_token_file: {file} can't be read ({why}); put a token there, or take the line out of node.yaml"
+        ) from error
 
 
 def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> Agent:
@@ -129,15 +140,27 @@ def alone(local: Path) -> Iterator[str]:
 
     The lock dies with the process, whatever kills it. BadInput if another reconciler holds it.
     """
-    try:
-        local.mkdir(parents=True, exist_ok=True)
-        with (local / "lock").open("a+", encoding="utf-8") as file:
+    with _locked(local):
+        identity = local / "home"
+        if not identity.exists() or not identity.read_text(encoding="utf-8"):
+            draft = local / "home.part"
+            draft.write_text(str(uuid.uuid4()), encoding="utf-8")
+            draft.rename(identity)
+        yield identity.read_text(encoding="utf-8")
+
+
+def _locked(local: Path) -> TextIO:
+    """The lock's open file. Only what goes wrong here is about ``local``, whatever happens to the node later."""
+    with ExitStack() as opened:
+        try:
+            local.mkdir(parents=True, exist_ok=True)
+            file = opened.enter_context((local / "lock").open("a+", encoding="utf-8"))
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            identity = local / "home"
-            if not identity.exists():
-                identity.write_text(str(uuid.uuid4()), encoding="utf-8")
-            yield identity.read_text(encoding="utf-8")
-    except BlockingIOError as error:
-        raise BadInput(f"a reconciler runs already with local: {local}; stop it, or write another local") from error
-    except PermissionError as error:
-        raise BadInput(f"local: {local} can't be written by this user; write another directory in node.yaml") from error
+        except BlockingIOError as error:
+            raise BadInput(f"a reconciler runs already with local: {local}; stop it, or write another local") from error
+        except OSError as error:
+            raise BadInput(
+                f"local: {local} can't be used by this user ({error.strerror}); write another directory in node.yaml"
+            ) from error
+        opened.pop_all()
+        return file
