@@ -43,7 +43,7 @@ def test_each_broken_file_is_named_with_its_place_and_the_others_go_on(running: 
     for name, (content, _) in CASES.items():
         put(site, name, content)
     put(site, "Upper", "pipeline: quick\n")
-    os.symlink("ulm.yaml", site.state / "projects/link.yaml")
+    (site.state / "projects/link.yaml").symlink_to("ulm.yaml")
     site.git(site.state, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},projects/more")
     site.git(site.state, "add", "projects/*.yaml")
     site.git(site.state, "commit", "-q", "-m", "All that can go wrong")
