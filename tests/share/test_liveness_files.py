@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
-from reconciler.adapters.share.heartbeat import SIZE
+from reconciler.adapters.share.heartbeat import SIZE, HeartbeatFile
 from reconciler.core.names import NodeName, RecordNumber, Token
 from tests.fakes.build import A, B, a_node
 
@@ -90,3 +90,14 @@ def test_a_lock_keeps_other_processes_out_until_its_holder_ends(share: SharedDir
     lock = share.try_lock("publisher")
     assert lock is not None, "a lock dies with its process"
     lock.release()
+
+
+def test_a_beat_with_more_to_say_than_fits_still_changes(tmp_path: Path) -> None:
+    """Else a node that complains at length would look dead."""
+    beats = HeartbeatFile(tmp_path / "nodes/a/heartbeat.1")
+    seen = set()
+    for _ in range(3):
+        beats.beat({"conditions": {"ShareUnavailable": "ü" * 10_000}})
+        seen.add((tmp_path / "nodes/a/heartbeat.1").read_bytes())
+    beats.close()
+    assert len(seen) == 3

@@ -26,8 +26,8 @@ class HeartbeatFile:
 
     def beat(self, facts: dict[str, object]) -> None:
         """Write the next beat. ``facts`` are for people; observers only ask whether the bytes changed."""
-        self._count += 1
-        text = json.dumps({"count": self._count, "opened": self._opened, **facts}, sort_keys=True, ensure_ascii=False)
+        self._count += 1  # written first: long facts are cut off, and what is left must change with each beat
+        text = json.dumps({"count": self._count, "opened": self._opened, **facts}, ensure_ascii=False)
         os.pwrite(self._descriptor, text.encode()[: SIZE - 1].ljust(SIZE - 1) + b"\n", 0)
         os.fsync(self._descriptor)
 
