@@ -69,6 +69,12 @@ def judge(run: Run, container: Container, outage: Outage | None = None) -> Endin
     return Ending(verdict=Verdict.FAILED, reason="ExitCode", message=_words(container), final=final)
 
 
+def may_be_collateral(run: Run, container: Container) -> bool:
+    """Ended as an engine or a machine that goes down ends things: wait and see whether it does."""
+    by_itself = container.oom_killed or _timed_out(run, container)
+    return container.exit_code in ENDED_BY_ENGINE and not by_itself
+
+
 def _lost_with_engine(container: Container, outage: Outage | None) -> bool:
     if outage is None or container.ended_at is None or container.exit_code not in ENDED_BY_ENGINE:
         return False

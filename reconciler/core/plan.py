@@ -16,12 +16,13 @@ from reconciler.core.placement import usage
 from reconciler.core.requests import canonical
 from reconciler.core.start import plan_start
 from reconciler.core.status import ProjectPhase
-from reconciler.core.supervise import supervise, sweep
+from reconciler.core.supervise import reserve_leftovers, supervise, sweep
 
 
 def plan(desired: Desired, ledger: Ledger, nodes: tuple[Node, ...], me: Me) -> Plan:
     """Decide for all projects, the most important first, then look after what else runs here."""
     draft = Draft(desired=desired, ledger=ledger, nodes=nodes, me=me, used=usage(ledger))
+    reserve_leftovers(draft)
     names = set(desired.projects) | set(ledger.projects) | set(ledger.unreadable)
     for name in sorted(names, key=lambda name: (-_priority(desired, name), name)):
         _plan_project(draft, name)

@@ -19,6 +19,8 @@ from reconciler.core.desired import Project
 from reconciler.core.draft import Draft
 from reconciler.core.ledger import Aborted, Claim, Failed, Lost, Released, Run
 from reconciler.core.names import ProjectName
+from reconciler.core.outcome import SLACK, may_be_collateral
+from reconciler.core.placement import Used
 from reconciler.core.start import plan_attempt
 from reconciler.core.status import ProjectPhase
 
@@ -64,6 +66,8 @@ def _without_container(draft: Draft, name: ProjectName, run: Run, claim: Claim, 
         return
     if claim.boot != draft.me.boot:
         _release(draft, name, run, "Rebooted", "the machine was restarted while the stage ran")
+    elif claim.runtime != draft.me.runtime:
+        draft.wait(name, _runtime_changed(draft, run, claim))
     elif run.started_at is not None:
         _release(draft, name, run, "ContainerMissing", "its container was removed by somebody else")
     else:
@@ -75,6 +79,10 @@ def _ended(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: C
     if claim.boot != draft.me.boot or container.boot != claim.boot:
         _release(draft, name, run, "Rebooted", "the machine was restarted while the stage ran")
     elif container.key in draft.me.logged:
+        left = SLACK.total_seconds() - draft.age(f"ended {name}/{run.number}/{claim.number}")
+        if left > 0 and may_be_collateral(run, container):
+            draft.wake_in(left)
+            return
         draft.actions.append(
             FinishRun(project=name, run=run, claim=claim, container=container, because="ContainerEnded")
         )
@@ -141,6 +149,15 @@ def backoff(run: Run) -> float:
     return float(min(run.created.retries_backoff * 2**doublings, MAX_BACKOFF))
 
 
+def reserve_leftovers(draft: Draft) -> None:
+    """What still runs under an old claim holds its resources until it has ended: its GPUs are not free yet."""
+    me = draft.me.name
+    for container in draft.me.containers:
+        if container.state is ContainerState.RUNNING and (found := _superseded(draft, container.key)):
+            run, claim = found
+            draft.used[me] = draft.used.get(me, Used()).plus(run.created.requires, claim.gpus)
+
+
 def sweep(draft: Draft) -> None:
     """Stop and remove containers of ours whose claim is no longer in force.
 
@@ -148,18 +165,27 @@ def sweep(draft: Draft) -> None:
     """
     for container in draft.me.containers:
         key = container.key
-        run = draft.ledger.history(key.project).run(key.run)
-        if run is None or key in draft.me.starting or len(run.records) < key.number:
+        found = _superseded(draft, key)
+        if found is None or key in draft.me.starting:
             continue
-        claim = run.records[key.number - 1]
-        if claim.token != key.token or run.claim == claim:
-            continue
+        run, _ = found
         because = "Recorded" if run.records[key.number].node == draft.me.name else "Superseded"
         if container.state is ContainerState.RUNNING:
             if key not in draft.me.stopping:
                 draft.actions.append(StopContainer(project=key.project, container=container, because="Superseded"))
         elif key in draft.me.logged or key not in draft.me.followed:
             draft.actions.append(RemoveContainer(project=key.project, container=container, because=because))
+
+
+def _superseded(draft: Draft, key: ClaimKey) -> tuple[Run, Claim] | None:
+    """The claim that the key names and its run, if something was recorded after it."""
+    run = draft.ledger.history(key.project).run(key.run)
+    if run is None or len(run.records) < key.number:
+        return None
+    claim = run.records[key.number - 1]
+    if not isinstance(claim, Claim) or claim.token != key.token or run.claim == claim:
+        return None
+    return run, claim
 
 
 def _release(draft: Draft, name: ProjectName, run: Run, reason: str, message: str) -> None:
@@ -177,6 +203,16 @@ def _running(run: Run, claim: Claim) -> Wait:
         phase=ProjectPhase.RUNNING,
         reason=run.phase.value,
         message=f"run {run.number} ({run.stage}) on {claim.node}, attempt {run.attempts}",
+    )
+
+
+def _runtime_changed(draft: Draft, run: Run, claim: Claim) -> Wait:
+    """Its container may well go on where we can't see it: neither start another one nor give the run away."""
+    return Wait(
+        phase=ProjectPhase.RUNNING,
+        reason="RuntimeChanged",
+        message=f"run {run.number} ({run.stage}) was claimed with runtime: {claim.runtime}, and {claim.node} uses "
+        f"{draft.me.runtime} now; write the former in its node.yaml and restart it, or abort: {run.number}",
     )
 
 
