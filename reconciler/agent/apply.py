@@ -1,6 +1,6 @@
 """Carrying out a plan. Nothing is decided here: records are signed and published, workers are started."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -26,7 +26,7 @@ from reconciler.core.actions import (
 from reconciler.core.containers import ClaimKey
 from reconciler.core.ledger import Claim, Run
 from reconciler.core.names import ProjectName, RunNumber
-from reconciler.errors import EngineUnavailable, Superseded, WinslowError
+from reconciler.errors import EngineUnavailable, ShareUnavailable, Superseded, WinslowError
 
 log = structlog.get_logger()
 
@@ -51,7 +51,22 @@ class Applier:
         self._workers = workers
         self._clock = clock
         self._not_before: dict[Job, float] = {}
-        self.faults: dict[ProjectName, str] = {}  # what keeps a project's start from working, for people
+        self._faults: dict[ProjectName, Exception] = {}
+
+    @property
+    def faults(self) -> Mapping[ProjectName, str]:
+        """What keeps a project's start from working, for people."""
+        bug = "a fault in Winslow itself, see the node's log: "
+        return {
+            project: str(error) if isinstance(error, WinslowError) else f"{bug}{error!r}"
+            for project, error in list(self._faults.items())
+        }
+
+    @property
+    def share_error(self) -> str:
+        """Why the share takes no writes, though it can be read."""
+        found = (str(error) for error in list(self._faults.values()) if isinstance(error, ShareUnavailable))
+        return next(found, "")
 
     def apply_all(self, actions: Iterable[Action]) -> bool:
         """Each on its own: what keeps one project from moving must not keep the others. True: look again at once."""
@@ -63,22 +78,22 @@ class Applier:
     def _forget_faults(self, tried: set[ProjectName]) -> None:
         """What nobody tries any more, because another node or a person went on, is no fault."""
         busy = {job.project for job in self._workers.busy()}
-        for project in set(self.faults) - tried - busy:
-            self.faults.pop(project, None)
+        for project in set(self._faults) - tried - busy:
+            self._faults.pop(project, None)
 
     def _apply_one(self, action: Action) -> bool:
         try:
             changed = self.apply(action)
         except WinslowError as error:
-            self._remember(action.project, error)
-            log.warning("action_failed", project=action.project, because=action.because, error=str(error))
+            if self._remember(action.project, error):  # the same one at each tick would fill the log
+                log.warning("action_failed", project=action.project, because=action.because, error=str(error))
             return False
         except Exception as error:
             self._remember(action.project, error)
             log.exception("action_crashed", project=action.project, because=action.because)
             return False
         if changed:
-            self.faults.pop(action.project, None)
+            self._faults.pop(action.project, None)
         return changed
 
     def apply(self, action: Action) -> bool:
@@ -136,17 +151,18 @@ class Applier:
                 self._containers.forget_listing()
             raise
         self._not_before.pop(job, None)
-        self.faults.pop(job.project, None)
+        self._faults.pop(job.project, None)
 
-    def _remember(self, project: ProjectName, error: Exception) -> None:
-        if isinstance(error, Superseded):
-            return  # somebody else goes on: no fault
-        bug = "" if isinstance(error, WinslowError) else f"a fault in Winslow itself, see the node's log: {error!r}"
-        self.faults[project] = bug or str(error)
+    def _remember(self, project: ProjectName, error: Exception) -> bool:
+        """True if this is news."""
+        known = self._faults.get(project)
+        if not isinstance(error, Superseded):  # somebody else goes on: no fault
+            self._faults[project] = error
+        return known is None or str(known) != str(error)
 
     def _start(self, action: StartContainer, key: ClaimKey) -> None:
         container = self._attempts.start(action.project, action.run, action.claim, key)
-        self.faults.pop(action.project, None)  # now, not when the stage has ended
+        self._faults.pop(action.project, None)  # now, not when the stage has ended
         if container is not None:
             self._attempts.follow(action.project, action.run, action.claim, container)
 

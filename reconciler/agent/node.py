@@ -242,7 +242,7 @@ class Agent:
         found = []
         if self._fetched.error:
             found.append(condition(self._fetched.reason or "SourceUnreachable", self._fetched.error))
-        if share_error := self._share_error or self._liveness.error:
+        if share_error := self._share_error or self._liveness.error or self._applier.share_error:
             found.append(condition("ShareUnavailable", share_error))
         if self._containers.engine_error:
             found.append(condition("EngineUnavailable", self._containers.engine_error))

@@ -32,14 +32,15 @@ def site_conditions(desired: Desired) -> tuple[Condition, ...]:
     return tuple(condition(kinds[problem.severity], str(problem)) for problem in desired.problems)
 
 
-def node_conditions(desired: Desired, nodes: Sequence[Node]) -> tuple[Condition, ...]:
-    """What living nodes say keeps them from working as they should."""
-    return tuple(
-        condition(kind, f"node {node.name}: {message}")
-        for node in nodes
-        if node.is_live(desired.site.ttl.total_seconds())
-        for kind, message in sorted(node.conditions.items())
-    )
+def node_conditions(desired: Desired, nodes: Sequence[Node], told: Sequence[Condition] = ()) -> tuple[Condition, ...]:
+    """What living nodes say keeps them from working as they should; what was told already is not said again."""
+    known = {one.message for one in told}
+    found = []
+    for node in nodes:
+        kinds = {message: kind for kind, message in sorted(node.conditions.items()) if message not in known}
+        if node.is_live(desired.site.ttl.total_seconds()):
+            found += [condition(kind, f"node {node.name}: {message}") for message, kind in kinds.items()]
+    return tuple(found)
 
 
 def start_faults(desired: Desired, nodes: Sequence[Node], project: ProjectName) -> tuple[Condition, ...]:

@@ -47,7 +47,7 @@ def report(
         commit=desired.commit,
         projects=tuple(sorted([*known, *broken], key=lambda project: project.project)),
         nodes=tuple(_node(desired, ledger, node) for node in nodes),
-        conditions=conditions + node_conditions(desired, nodes) + site_conditions(desired),
+        conditions=conditions + node_conditions(desired, nodes, told=conditions) + site_conditions(desired),
     )
 
 
