@@ -68,13 +68,18 @@ def test_a_full_share_holds_a_stage_up_and_loses_nothing(site: Any, root: None, 
     node = site.start(runtime=runtime)
     site.until(lambda: "No space left" in node.said or "is full" in node.said, 20)
     site.write("projects/other.yaml", "pipeline: quick\n")
-    site.until(lambda: "other" in site.observed("README.md") or "FileChanged" in node.said)
+    site.until(lambda: "ShareUnavailable" in site("--config", site.root / "alpha.yaml", "status").out)
+    site.until(lambda: "ShareUnavailable" in site.observed("README.md"))
+    for text in (site.explain("other"), site.page("/projects/other"), site.page()):
+        assert "the share is full: free some space" in text
     for big in share.glob("projects/full/runs/*/*/output/big"):
         big.unlink()
     (share / "ballast").unlink()
     full = site.until_project("full", phase="Failed", seconds=40)
     assert full["runs"][0]["reason"] == "ExitCode"
     site.until_project("other", phase="Succeeded")
+    site.until(lambda: "ShareUnavailable" not in site.observed("README.md"))
+    assert node.said.count("action_failed") < 4
     assert "No space left" in site("--config", site.root / "alpha.yaml", "logs", "full").out
 
 
