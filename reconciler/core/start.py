@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from reconciler.core.actions import CreateRun, PublishRun
 from reconciler.core.decide import StartStage, Wait
-from reconciler.core.desired import NodePolicy, Project, Requires, Then
+from reconciler.core.desired import NodePolicy, Project, Requires, Stage, Then
 from reconciler.core.draft import Draft
 from reconciler.core.environment import run_environment
 from reconciler.core.ledger import Claim, ProjectHistory, Run, RunCreated
@@ -36,13 +36,13 @@ def take(draft: Draft, project: ProjectName, created: RunCreated, number: Record
     """The claim, with its resources reserved, if it is this node's turn; else a reason is left in ``waiting``."""
     placement = place(need_of(project, created), draft.nodes, draft.desired, draft.used, ttl=draft.ttl)
     if draft.me.name not in placement.ranked or not draft.me.may_claim:
-        draft.wait(project, queued(created.stage, placement), _nodes(placement))
+        draft.wait(project, queued(created.stage, placement), by_node(placement))
         return None
     rank = placement.ranked.index(draft.me.name)
     age = draft.age(f"claim {project}/{created.run}/{number}")
     if age < rank * RANK_DELAY:
         draft.wake_in(rank * RANK_DELAY - age)
-        draft.wait(project, queued(created.stage, placement), _nodes(placement))
+        draft.wait(project, queued(created.stage, placement), by_node(placement))
         return None
     claim = _claim(draft, created.requires, number, because)
     draft.used[draft.me.name] = draft.used.get(draft.me.name, Used()).plus(created.requires, claim.gpus)
@@ -73,7 +73,6 @@ def new_run(draft: Draft, project: Project, history: ProjectHistory, start: Star
     """The RUN record: everything an attempt needs, frozen."""
     stage, pipeline = start.stage, start.pipeline
     override = project.stages.get(stage.name)
-    requires = override.requires if override and override.requires else stage.requires
     timeout = override.timeout if override and override.timeout else stage.timeout
     return RunCreated(
         **draft.header(history.next_number),
@@ -89,7 +88,7 @@ def new_run(draft: Draft, project: Project, history: ProjectHistory, start: Star
         process_command=stage.process_command,
         environment=run_environment(draft.desired, pipeline, stage, project, start.request),
         inputs=project.inputs,
-        requires=requires,
+        requires=requires_of(project, stage),
         timeout=timeout.total_seconds() if timeout else None,
         retries_limit=stage.retries.limit,
         retries_backoff=stage.retries.backoff.total_seconds(),
@@ -100,6 +99,11 @@ def new_run(draft: Draft, project: Project, history: ProjectHistory, start: Star
         base=start.base,
         is_last=stage.name == pipeline.stages[-1].name,
     )
+
+
+def requires_of(project: Project, stage: Stage) -> Requires:
+    override = project.stages.get(stage.name)
+    return override.requires if override and override.requires else stage.requires
 
 
 def _why(start: StartStage) -> str:
@@ -123,6 +127,7 @@ def _gpus(draft: Draft, requires: Requires) -> tuple[str, ...]:
     return choose_gpus(limited(node.record.capacity, policy), requires, draft.used.get(node.name, Used()))
 
 
-def _nodes(placement: Placement) -> Mapping[NodeName, str]:
+def by_node(placement: Placement) -> Mapping[NodeName, str]:
+    """Of each node its rank, or why it is refused."""
     chosen = {name: f"rank {rank}" for rank, name in enumerate(placement.ranked)}
     return {**placement.refused, **chosen}

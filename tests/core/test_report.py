@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from reconciler.core.desired import Confirm, Desired, Forge, Secret, Site
+from reconciler.core.entries import MASK
 from reconciler.core.environment import Setting
 from reconciler.core.ledger import Ledger, LogPointer, Run, RunPhase
 from reconciler.core.names import Commit
 from reconciler.core.nodes import Node
 from reconciler.core.problems import Problem, Severity
-from reconciler.core.report import MASK, explain, report
+from reconciler.core.report import explain, report
 from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status
 from tests.fakes.build import (
     CROSSING,

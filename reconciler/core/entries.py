@@ -1,0 +1,89 @@
+"""One entry of the report each: a stage of a project, one of its runs, a node."""
+
+from reconciler.core.conditions import condition
+from reconciler.core.desired import Desired, NodePolicy, Secret
+from reconciler.core.environment import Setting
+from reconciler.core.ledger import Aborted, Failed, Ledger, Lost, ProjectHistory, Released, Run, RunPhase
+from reconciler.core.names import ProjectName, StageName, run_directory
+from reconciler.core.nodes import Node
+from reconciler.core.placement import claims_of, limited
+from reconciler.core.status import NodeStatus, RunStatus, StageState, StageStatus
+
+MASK = "********"
+
+
+def stage_entry(history: ProjectHistory, stage: StageName, *, awaited: bool = False) -> StageStatus:
+    """``awaited``: it waits for a node or a person, whatever became of its earlier runs."""
+    run = next((run for run in reversed(history.runs) if run.stage == stage), None)
+    state = StageState.PAUSED if awaited else _state(run)
+    return StageStatus(stage=stage, state=state, run=run.number if run else None)
+
+
+def _state(run: Run | None) -> StageState | None:
+    """The thesis' four words; a run that waits to be tried again still counts as running."""
+    if run is None:
+        return None
+    return {
+        RunPhase.SUCCEEDED: StageState.SUCCEEDED,
+        RunPhase.FAILED: StageState.FAILED,
+        RunPhase.ABORTED: StageState.FAILED,
+        RunPhase.LOST: StageState.FAILED,
+    }.get(run.phase, StageState.RUNNING)
+
+
+def run_entry(project: ProjectName, run: Run) -> RunStatus:
+    claim, outcome = run.last_claim, run.outcome
+    directory = f"projects/{project}/runs/{run_directory(run.number, run.stage)}"
+    files = f"{directory}/{claim.number}" if claim else None
+    output = f"projects/{project}/output/{run_directory(run.number, run.stage)}"
+    ended = outcome.ended_at if outcome and outcome.ended_at else run.last.at if run.is_final and run.last else None
+    why = run.last if isinstance(run.last, Failed | Lost | Released) else None
+    return RunStatus(
+        run=run.number,
+        stage=run.stage,
+        phase=run.phase,
+        node=claim.node if claim else None,
+        attempts=run.attempts,
+        started_at=(outcome.started_at if outcome else None) or run.started_at,
+        ended_at=ended,
+        exit_code=outcome.exit_code if outcome else None,
+        log=f"{files}/log.jsonl" if files else None,
+        reason="AbortRequested" if isinstance(run.last, Aborted) else why.reason if why else None,
+        message=why.message or None if why else None,
+        results=outcome.results if outcome else {},
+        environment={name: _shown(setting) for name, setting in run.created.environment.items()},
+        image=run.created.image,
+        image_digest=outcome.image_digest if outcome else None,
+        commit=run.created.commit,
+        workspace=f"{files}/workspace" if files else None,
+        output=output if run.phase is RunPhase.SUCCEEDED else f"{files}/output" if files else None,
+        tail=outcome.log.tail if outcome and outcome.log else (),
+        log_sha256=outcome.log.sha256 if outcome and outcome.log else None,
+        record=run.last.number if run.last else None,
+        token=run.last.token if run.last else None,
+    )
+
+
+def _shown(setting: Setting) -> str:
+    return MASK if isinstance(setting.value, Secret) else setting.value
+
+
+def node_entry(desired: Desired, ledger: Ledger, node: Node) -> NodeStatus:
+    policy = desired.nodes.get(node.name, NodePolicy())
+    capacity = limited(node.record.capacity, policy)
+    running = [f"{project}/{run_directory(run.number, run.stage)}" for project, run in claims_of(ledger, node.name)]
+    return NodeStatus(
+        node=node.name,
+        live=node.is_live(desired.site.ttl.total_seconds()),
+        silent_for=node.silent_for,
+        runtime=node.record.runtime,
+        cpus=capacity.cpus,
+        memory=capacity.memory,
+        gpus=tuple(gpu.model or gpu.uuid for gpu in capacity.gpus),
+        labels={**node.record.labels, **policy.labels},
+        drained=policy.drained,
+        running=tuple(running),
+        started_at=node.record.at,
+        versions=node.record.versions,
+        conditions=tuple(condition(kind, message) for kind, message in sorted(node.conditions.items())),
+    )
