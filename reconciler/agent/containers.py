@@ -1,12 +1,13 @@
 """What runs here, without asking the engine at every tick: the last listing, kept current by our own calls."""
 
 import threading
+from collections.abc import Iterable
 from datetime import datetime
 
 import structlog
 
 from reconciler.agent.ports import Clock, LogSummary, Runtime
-from reconciler.core.containers import ClaimKey, Container
+from reconciler.core.containers import ClaimKey, Container, ContainerState
 from reconciler.core.outcome import Outage
 from reconciler.errors import EngineUnavailable
 
@@ -31,6 +32,7 @@ class Containers:
         self._answered_at = clock.now()
         self._lost_at: datetime | None = None
         self.summaries: dict[ClaimKey, LogSummary] = {}
+        self._began: dict[ClaimKey, float] = {}  # monotonic; used by the tick's thread alone
 
     def snapshot(self) -> tuple[Container, ...]:
         """All containers of ours; asks the engine if the last answer is old or was none."""
@@ -38,6 +40,16 @@ class Containers:
             self.refresh()
         with self._lock:
             return tuple(sorted(self._known.values(), key=lambda container: container.key))
+
+    def ran_for(self, found: Iterable[Container]) -> dict[ClaimKey, float]:
+        """How long each running one has run. The wall clock is asked once, at first sight: it may jump later."""
+        running = {c.key: c.started_at for c in found if c.state is ContainerState.RUNNING and c.started_at}
+        now, wall = self._clock.monotonic(), self._clock.now()
+        self._began = {
+            key: self._began.get(key, now - max((wall - started).total_seconds(), 0.0))
+            for key, started in running.items()
+        }
+        return {key: now - began for key, began in self._began.items()}
 
     def refresh(self) -> None:
         with self._lock:
@@ -79,5 +91,7 @@ class Containers:
             self.summaries.pop(key, None)
 
     def forget_listing(self) -> None:
-        """Make the next snapshot ask the engine."""
-        self._refreshed = None
+        """Make the next snapshot ask the engine; a listing under way may be older than the reason to ask."""
+        with self._lock:
+            self._changes += 1
+            self._refreshed = None

@@ -84,6 +84,7 @@ def look_at_myself(
         monotonic=clock.monotonic(),
         may_claim=may_claim and not containers.engine_error,
         containers=found,
+        ran_for=containers.ran_for(found),
         engine_answers=not containers.engine_error,
         starting=_keys(jobs, "start") - present,  # a start's worker stays on to follow what it has started
         followed=_keys(jobs, "start") | _keys(jobs, "follow") | logged,

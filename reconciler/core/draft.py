@@ -50,6 +50,7 @@ class Me:
     monotonic: float
     may_claim: bool = True
     containers: tuple[Container, ...] = ()
+    ran_for: Mapping[ClaimKey, float] = field(default_factory=dict)  # seconds, of those that run
     engine_answers: bool = True
     starting: frozenset[ClaimKey] = frozenset()  # being prepared or started by us at this moment
     followed: frozenset[ClaimKey] = frozenset()  # somebody writes, or has written, their log

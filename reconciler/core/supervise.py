@@ -97,9 +97,9 @@ def _runs(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: Co
         draft.actions.append(
             FollowContainer(project=name, run=run, claim=claim, container=container, because="Adopted")
         )
-    if run.created.timeout is None or container.started_at is None:
+    if run.created.timeout is None or container.key not in draft.me.ran_for:
         return
-    left = run.created.timeout - (draft.me.now - container.started_at).total_seconds()
+    left = run.created.timeout - draft.me.ran_for[container.key]
     if left > 0:
         draft.wake_in(left)
     elif container.key not in draft.me.stopping:

@@ -1,7 +1,6 @@
 """Open runs: take over from the dead, never from the living; try again, give up, stop, leave alone."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -130,15 +129,15 @@ def test_a_silent_engine_changes_nothing_and_says_what_to_do() -> None:
 def test_a_stage_that_runs_into_its_timeout_is_stopped_once() -> None:
     run = replace(a_run(1, "detect", a_claim(), timeout=60.0), started_at=NOW)
     key = a_key(run)
-    late = NOW + timedelta(seconds=60)
+    late = {key: 60.0}
     known: dict[str, Any] = {"containers": (a_container(key),), "followed": frozenset({key})}
-    early = todo(run, now=NOW + timedelta(seconds=45), **known)
+    early = todo(run, ran_for={key: 45.0}, **known)
     assert not early.actions
     assert early.wake_at == 1015.0
-    action = only(todo(run, now=late, **known))
+    action = only(todo(run, ran_for=late, **known))
     assert isinstance(action, StopContainer)
     assert action.because == "TimedOut"
-    assert not todo(run, now=late, stopping=frozenset({key}), **known).actions
+    assert not todo(run, ran_for=late, stopping=frozenset({key}), **known).actions
 
 
 # --- another node's claim ---

@@ -104,6 +104,11 @@ class World:
             monotonic=self.now,
             now=NOW + timedelta(seconds=self.now),
             containers=tuple(machine.containers[key] for key in sorted(machine.containers)),
+            ran_for={
+                key: (NOW + timedelta(seconds=self.now) - container.started_at).total_seconds()
+                for key, container in machine.containers.items()
+                if container.started_at is not None
+            },
             followed=frozenset(machine.logged),
             logged=frozenset(machine.logged),
             since=dict(machine.since),
