@@ -120,7 +120,7 @@ class LiveReader:
         return Node(name=name, record=files.records[-1], silent_for=silent_for, conditions=conditions, faults=faults)
 
     def _heard(self, before: Pulse | None, files: NodeFiles, now: float, period: float) -> Pulse:
-        """As nodes listen to one another; the first look trusts the file's time, since it has nothing to compare."""
+        """As nodes listen to one another; the first look, and one after a long pause, trust the file's time."""
         pulse = listen(
             before,
             incarnation=files.records[-1].incarnation,
@@ -129,7 +129,8 @@ class LiveReader:
             healthy=True,
             period=period,
         )
-        if before is None and files.beaten_at is not None:
+        slept = before is None or now - before.seen_at > 2 * period
+        if slept and files.beaten_at is not None:
             age = (self._clock.now() - files.beaten_at).total_seconds()
             return replace(pulse, silent_for=max(age, 0.0) if age > 2 * period else 0.0)
         return pulse
@@ -137,7 +138,10 @@ class LiveReader:
     def _with_progress(self, run: RunStatus) -> RunStatus:
         if run.phase is not RunPhase.RUNNING or run.log is None:
             return run
-        page = read_lines(self._config.share / run.log, offset=-TAIL, limit=TAIL)
+        try:
+            page = read_lines(self._config.share / run.log, offset=-TAIL, limit=TAIL)
+        except OSError:  # one log that this user may not read must not hide everything else
+            return run
         return replace(run, progress=progress_of(page.lines))
 
     def _output(self, project: ProjectName, run: RunNumber) -> Path | None:

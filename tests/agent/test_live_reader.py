@@ -1,0 +1,31 @@
+"""What a reader shows that looks only now and then, or may not read everything."""
+
+from datetime import timedelta
+
+import pytest
+
+from reconciler.readers.live import LiveReader
+from tests.fakes.build import a_pipeline, a_project, a_stage
+from tests.fakes.lab import Lab
+
+
+def test_a_node_that_died_between_two_rare_looks_is_shown_as_dead(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.write(a_project(paused=True))
+    agent = lab.join()
+    lab.turn()
+    reader = LiveReader(agent.config, lab.source, lab.clock)
+    assert reader.status().nodes[0].live
+    now = lab.clock.now
+    monkeypatch.setattr(lab.clock, "now", lambda: now() + timedelta(seconds=600))
+    lab.clock.seconds += 600
+    assert not reader.status().nodes[0].live
+
+
+def test_a_log_that_cannot_be_read_hides_its_progress_alone(lab: Lab) -> None:
+    lab.write(a_project(), pipeline=a_pipeline(a_stage(command=("sh", "-c", "hold"))))
+    agent = lab.join()
+    lab.until(lambda: lab.phases() == ["Running"])
+    next(lab.root.glob("projects/*/runs/*/1")).joinpath("log.jsonl").mkdir()
+    [project] = LiveReader(agent.config, lab.source, lab.clock).status().projects
+    assert (project.runs[0].phase, project.runs[0].progress) == ("Running", None)
+    next(lab.root.glob("projects/*/runs/*/1")).joinpath("log.jsonl").rmdir()
