@@ -13,7 +13,7 @@ HINTS = {
     errno.EROFS: "the share is mounted read-only: remount it read-write",
     errno.EACCES: "this user may not write there: check the owner of the share's directories",
     errno.EPERM: "this user may not do that on the share: check the export's options (root_squash?)",
-    errno.ENOENT: "the directory is missing: is the share mounted?",
+    errno.ENOENT: "it is missing: is the share mounted? If it is, `winslow init --share` makes its directories again",
     errno.ENOTCONN: "the share's server is not connected",
     errno.ESTALE: "the share's server forgot this directory: remount it",
     errno.EIO: "the share's server reported an input/output error",
