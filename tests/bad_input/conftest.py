@@ -2,14 +2,12 @@
 
 import json
 import os
-import secrets
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -23,10 +21,9 @@ from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.agent.ports import Runtime
 from reconciler.config import DockerConfig, ProcessConfig
 from reconciler.core.names import NodeName, ShareId
+from tests.engine import IMAGE
 
 WINSLOW = Path(sys.executable).with_name("winslow")
-IMAGE = "winslow-test/busybox:1"
-DOCKERFILE = 'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox","--install","-s","/bin"]\n'
 SITE_FILE = "version: 1\nheartbeat: 1s\nttl: 3s\ndefaults: {retries: {limit: 2, backoff: 0s}}\n"
 UNSEEN = ("Traceback", "unexpected_fault", "worker_crashed")
 """What must stand in no output and no log."""
@@ -270,9 +267,8 @@ def _runtimes(config: Json, share: ShareId) -> Iterator[Runtime]:
     local = Path(config["local"])
     if config["runtime"] == "process" and local.is_dir():
         yield ProcessRuntime(ProcessConfig(stop_grace=grace), local=local, boot=boot, node=name, share=share)
-    elif config["runtime"] == "docker":
-        host = config["docker"].get("host")
-        yield DockerRuntime(DockerConfig(stop_grace=grace, host=host), boot=boot, node=name, share=share)
+    elif config["runtime"] == "docker" and "host" not in config["docker"]:  # a private engine takes its own down
+        yield DockerRuntime(DockerConfig(stop_grace=grace), boot=boot, node=name, share=share)
 
 
 @pytest.fixture
@@ -293,45 +289,3 @@ def root() -> None:
     """For tests that mount."""
     if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], check=False).returncode != 0:
         pytest.skip("mounting a file system needs root: sudo make test")
-
-
-def _build_image(docker: list[str], directory: Path) -> str | None:
-    """The test image from busybox alone; what is missing, if it can't be built."""
-    if subprocess.run([*docker, "image", "inspect", IMAGE], capture_output=True, check=False).returncode == 0:
-        return None
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        return "busybox"
-    context = directory / f"image.{secrets.token_hex(4)}"
-    context.mkdir()
-    shutil.copy(busybox, context / "busybox")
-    (context / "Dockerfile").write_text(DOCKERFILE)
-    built = subprocess.run(
-        [*docker, "build", "-q", "-t", IMAGE, str(context)],
-        env={**os.environ, "DOCKER_BUILDKIT": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return built.stderr if built.returncode else None
-
-
-@pytest.fixture
-def build_image() -> Callable[[list[str], Path], str | None]:
-    return _build_image
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> list[str]:
-    """The shared engine, with the test image: the beginning of a docker command."""
-    missing = _build_image(["docker"], tmp_path) if shutil.which("docker") else "docker"
-    if missing and os.environ.get("WINSLOW_REQUIRE_ENGINE") == "1":
-        pytest.fail(missing)
-    if missing:
-        pytest.skip(f"no container engine ({missing}): run .ci/engine, or apt-get install docker.io busybox-static")
-    return ["docker"]
-
-
-def condition_of(found: Mapping[str, Any], kind: str) -> str:
-    """The message of a condition of a project or site; empty if there is none."""
-    return next((one["message"] for one in found["conditions"] if one["type"] == kind), "")

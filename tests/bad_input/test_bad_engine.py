@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+
+from tests.engine import IMAGE
 
 
 @dataclass
@@ -26,10 +29,6 @@ class PrivateEngine:
     def host(self) -> str:
         return f"unix://{self.root}/docker.sock"
 
-    @property
-    def docker(self) -> list[str]:
-        return ["docker", "-H", self.host]
-
     def start(self) -> None:
         at = self.root
         options = {"data-root": at / "data", "exec-root": at / "exec", "pidfile": at / "pid", "bridge": "none"}
@@ -39,7 +38,7 @@ class PrivateEngine:
             self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
 
     def answers(self) -> bool:
-        return subprocess.run([*self.docker, "info"], capture_output=True, check=False).returncode == 0
+        return subprocess.run(["docker", "-H", self.host, "info"], capture_output=True, check=False).returncode == 0
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         process = self.processes[-1]
@@ -48,29 +47,35 @@ class PrivateEngine:
             process.wait(30)
 
     def clear(self) -> None:
-        """A killed engine leaves its containerd, whose pid it wrote down."""
+        """A killed engine leaves its containerd, containers' shims and mounts: all name our directory."""
         self.end()
-        containerd = self.root / "exec/containerd/containerd.pid"
-        if containerd.exists():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(containerd.read_text()), signal.SIGTERM)
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if any(f"{self.root}/" in part for part in process.cmdline()):
+                    for one in (*process.children(recursive=True), process):
+                        one.kill()
+                    process.wait(10)
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in (one for one in reversed(mounts) if one.startswith(f"{self.root}/")):
+            subprocess.run(["umount", "-l", mount], check=False)
+        shutil.rmtree(self.root)
 
 
 @pytest.fixture
-def private_engine(site: Any, tmp_path: Path, request: Any) -> Iterator[PrivateEngine]:
+def private_engine(site: Any, engine: Any) -> Iterator[PrivateEngine]:
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("an engine of its own needs root and dockerd: sudo apt-get install docker.io")
     root = Path(tempfile.mkdtemp(prefix="winslow-engine."))  # a socket's path has at most 107 characters
-    engine = PrivateEngine(root)
-    engine.start()
+    own = PrivateEngine(root)
+    own.start()
     try:
-        site.until(engine.answers)
-        assert request.getfixturevalue("build_image")(engine.docker, tmp_path) is None
-        yield engine
+        site.until(own.answers)
+        image = subprocess.run(["docker", "save", IMAGE], capture_output=True, check=True).stdout
+        subprocess.run(["docker", "-H", own.host, "load", "-q"], input=image, capture_output=True, check=True)
+        yield own
         site.end()
     finally:
-        engine.clear()
-        shutil.rmtree(root, ignore_errors=True)
+        own.clear()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

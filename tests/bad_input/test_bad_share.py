@@ -132,3 +132,13 @@ def test_a_silent_node_shows_as_such(site: Any) -> None:
     assert "alpha: gives no sign of life" in waiting["message"]
     site.start()
     site.until_project("ulm", phase="Succeeded")
+
+
+def test_a_tidied_away_directory_is_named_and_made_again_on_request(site: Any) -> None:
+    site.stage("quick", "echo hello")
+    site.start()
+    (site.share / "tmp").rmdir()
+    site.write("projects/ulm.yaml", "pipeline: quick\n")
+    site.until(lambda: "`winslow init --share` makes its directories again" in site.explain("ulm"))
+    assert site("init", "--share", site.share).code == 0
+    site.until_project("ulm", phase="Succeeded")

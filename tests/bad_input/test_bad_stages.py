@@ -1,7 +1,6 @@
 """Stages that can't start, or end badly: a reason that people can act on, and nothing else is held up."""
 
 import json
-import subprocess
 from typing import Any
 
 
@@ -67,16 +66,13 @@ def test_what_a_process_stage_gets_wrong_is_said_of_each(site: Any) -> None:
     site.until_project("secretive", phase="Succeeded")
 
 
-def test_a_container_removed_by_hand_is_tried_again(site: Any, engine: list[str]) -> None:
+def test_a_container_removed_by_hand_is_tried_again(site: Any, engine: Any) -> None:
     site.stage("sleepy", "echo attempt $WINSLOW_ATTEMPT; [ $WINSLOW_ATTEMPT -gt 1 ] || sleep 300")
     site.write("projects/ulm.yaml", "pipeline: sleepy\n")
     site.start(runtime="docker")
     site.until(lambda: "attempt 1" in site("--config", site.root / "alpha.yaml", "logs", "ulm").out)
     share = json.loads((site.share / "winslow.json").read_text())["share"]
-    ids = subprocess.run(
-        [*engine, "ps", "-q", "--filter", f"label=winslow.share={share}"], capture_output=True, text=True, check=True
-    ).stdout.split()
-    assert len(ids) == 1
-    subprocess.run([*engine, "rm", "-f", *ids], check=True, capture_output=True)
+    (container,) = engine.containers.list(filters={"label": f"winslow.share={share}"})
+    container.remove(force=True)
     (run,) = site.until_project("ulm", phase="Succeeded")["runs"]
     assert run["attempts"] == 2
