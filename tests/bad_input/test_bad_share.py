@@ -70,8 +70,9 @@ def test_a_full_share_holds_a_stage_up_and_loses_nothing(site: Any, root: None, 
     site.write("projects/other.yaml", "pipeline: quick\n")
     site.until(lambda: "ShareUnavailable" in site("--config", site.root / "alpha.yaml", "status").out)
     site.until(lambda: "ShareUnavailable" in site.observed("README.md"))
-    for text in (site.explain("other"), site.page("/projects/other"), site.page()):
+    for text in (site.explain("other"), site.page("/projects/other")):
         assert "the share is full: free some space" in text
+    assert "ShareUnavailable" in site.page()  # in the words of the project that met it first
     for big in share.glob("projects/full/runs/*/*/output/big"):
         big.unlink()
     (share / "ballast").unlink()
