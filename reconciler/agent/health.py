@@ -6,9 +6,8 @@ from reconciler.agent.http import OpenClaim
 from reconciler.agent.loop import Loop
 from reconciler.agent.node import Agent
 from reconciler.agent.ports import Clock
-from reconciler.core.conditions import condition
 from reconciler.core.names import NodeName
-from reconciler.core.status import Condition
+from reconciler.core.status import Condition, condition
 
 
 class AgentHealth:

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import threading
 from collections.abc import Callable, Mapping
 
 import structlog
@@ -20,7 +19,6 @@ from reconciler.agent.tokens import new_token
 from reconciler.agent.workers import Workers
 from reconciler.codec.heartbeat import troubles
 from reconciler.config import NodeConfig
-from reconciler.core.conditions import condition
 from reconciler.core.desired import Desired, Site
 from reconciler.core.draft import Plan
 from reconciler.core.ledger import Ledger, Released
@@ -29,7 +27,7 @@ from reconciler.core.nodes import Capacity, NodeRecord
 from reconciler.core.placement import claims_of
 from reconciler.core.plan import plan
 from reconciler.core.report import report
-from reconciler.core.status import Condition, Status
+from reconciler.core.status import Condition, Status, condition
 from reconciler.errors import BadInput, Transient
 
 log = structlog.get_logger()
@@ -65,7 +63,6 @@ class Agent:
         self._runtime = runtime
         self._clock = clock
         self._fetched = Fetched(desired=None)
-        self._fetch_wanted = threading.Event()
         self._ancestry = Ancestry(source)
         self._memory = Memory()
         self._workers = Workers(on_end=wake)

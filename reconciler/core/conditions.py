@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.core.decide import Wait, request_conditions, request_line
+from reconciler.core.decide import Wait
 from reconciler.core.desired import Desired, Pipeline, Project, Stage
 from reconciler.core.environment import Setting, run_environment
 from reconciler.core.ledger import ProjectHistory, Run, RunPhase
 from reconciler.core.names import ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.problems import Severity
-from reconciler.core.status import Condition, ProjectPhase
+from reconciler.core.requests import request_conditions, request_line
+from reconciler.core.status import Condition, ProjectPhase, condition
 
 
 def project_conditions(
@@ -20,8 +21,7 @@ def project_conditions(
     found = [*files, *request_conditions(project, history)]
     if wait.reason == "StagesAdded":
         found.append(condition("StagesAdded", wait.message + (f"; to run it: {wait.edit}" if wait.edit else "")))
-    at_rest = wait.phase not in (ProjectPhase.RUNNING, ProjectPhase.QUEUED)
-    if at_rest and (changed := _environment_changed(desired, project, history)):
+    if wait.phase is ProjectPhase.SUCCEEDED and (changed := _environment_changed(desired, project, history)):
         found.append(changed)
     return tuple(found)
 
@@ -43,15 +43,32 @@ def node_conditions(desired: Desired, nodes: Sequence[Node], told: Sequence[Cond
     return tuple(found)
 
 
+def owner_silent(desired: Desired, nodes: Sequence[Node], history: ProjectHistory) -> tuple[Condition, ...]:
+    """The node that runs the project's stage gives no sign of life."""
+    last = history.last_run
+    claim = last.claim if last else None
+    owner = next((node for node in nodes if claim is not None and node.name == claim.node), None)
+    if last is None or owner is None or owner.is_live(desired.site.ttl.total_seconds()):
+        return ()
+    message = f"node {owner.name} gives no sign of life; run {last.number} is started again on the next node that fits"
+    return (condition("NodeSilent", message),)
+
+
+def unknown_nodes(desired: Desired, nodes: Sequence[Node]) -> tuple[Condition, ...]:
+    """Files about nodes that never joined: most often a misspelt name."""
+    names = sorted(node.name for node in nodes)
+    unknown = sorted(set(desired.nodes) - set(names)) if names else []
+    return tuple(
+        condition("NodeUnknown", f"nodes/{name}.yaml: no node of that name has joined; there are: {', '.join(names)}")
+        for name in unknown
+    )
+
+
 def start_faults(desired: Desired, nodes: Sequence[Node], project: ProjectName) -> tuple[Condition, ...]:
     """What may pass, and keeps a stage of the project from starting on living nodes."""
     live = [node for node in nodes if node.is_live(desired.site.ttl.total_seconds())]
     faults = dict.fromkeys(node.faults[project] for node in live if project in node.faults)
     return tuple(condition("StartFaulty", fault) for fault in faults)
-
-
-def condition(kind: str, message: str) -> Condition:
-    return Condition(type=kind, status="True", reason=kind, message=message)
 
 
 def _files(desired: Desired, project: Project) -> list[Condition]:
@@ -70,27 +87,29 @@ def _files(desired: Desired, project: Project) -> list[Condition]:
 
 
 def _environment_changed(desired: Desired, project: Project, history: ProjectHistory) -> Condition | None:
-    """An environment change alone starts nothing; say which line would."""
+    """An environment change alone starts nothing; name the first stage it concerns, and the line that runs it.
+
+    Later stages are not named: run again alone they would mix new settings with old inputs.
+    """
     pipeline = desired.pipelines.get(project.pipeline)
-    last = history.last_run
-    if pipeline is None or last is None:
-        return None
-    for stage in pipeline.stages:
-        run = next((run for run in reversed(history.runs) if run.stage == stage.name), None)
-        if run is not None and run.phase is RunPhase.SUCCEEDED and _differs(desired, pipeline, stage, project, run):
-            line = request_line(stage.name, history)
+    for stage in pipeline.stages if pipeline else ():
+        done = (run for run in reversed(history.runs) if run.stage == stage.name and run.phase is RunPhase.SUCCEEDED)
+        run = next(done, None)
+        if pipeline is not None and run is not None and (names := _changed(desired, pipeline, stage, project, run)):
             return condition(
-                "EnvironmentChanged", f"stage '{stage.name}' ran with another environment; to run it again: {line}"
+                "EnvironmentChanged",
+                f"{', '.join(names)} changed since run {run.number} ({stage.name}); to run it again: "
+                + request_line(stage.name, history),
             )
     return None
 
 
-def _differs(desired: Desired, pipeline: Pipeline, stage: Stage, project: Project, run: Run) -> bool:
-    asked = {name for name, setting in run.created.environment.items() if setting.source.endswith(" next")}
-    return _values(run_environment(desired, pipeline, stage, project, None), asked) != _values(
-        run.created.environment, asked
-    )
+def _changed(desired: Desired, pipeline: Pipeline, stage: Stage, project: Project, run: Run) -> list[str]:
+    """Variables that would differ now. What the run's own request set does not count."""
+    now, then = run_environment(desired, pipeline, stage, project, None), run.created.environment
+    asked = {name for name, setting in then.items() if setting.source.endswith(" next")}
+    return sorted(name for name in {*now, *then} - asked if _value(now, name) != _value(then, name))
 
 
-def _values(environment: Mapping[str, Setting], without: set[str]) -> dict[str, object]:
-    return {name: setting.value for name, setting in environment.items() if name not in without}
+def _value(environment: Mapping[str, Setting], name: str) -> object:
+    return environment[name].value if name in environment else None

@@ -4,16 +4,15 @@ Without ``next``, stages follow the pipeline's order, each after the success of 
 a compare-and-swap: it starts its stage if the project's last run is still number ``after``.
 """
 
+import difflib
 from dataclasses import dataclass, replace
 
 from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, Then, Workspace
 from reconciler.core.environment import run_environment
-from reconciler.core.ledger import Base, DesiredSeen, Failed, Lost, ProjectHistory, Run, RunPhase
+from reconciler.core.ledger import Base, Failed, Lost, ProjectHistory, Run, RunPhase
 from reconciler.core.names import RunNumber, StageName
-from reconciler.core.requests import canonical, next_line
-from reconciler.core.status import Condition, ProjectPhase
-
-SPARE_IDS = ("again", "once-more", "and-again")
+from reconciler.core.requests import request_is_due, request_line
+from reconciler.core.status import ProjectPhase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,47 +82,12 @@ def awaited_stage(decision: Decision) -> StageName | None:
             return None
 
 
-def request_is_due(request: Next, history: ProjectHistory) -> bool:
-    """Does the request start its stage now? (Not handled, not stale, not ahead of the project.)"""
-    if answered_by(request, history) is not None:
-        return False
-    last = history.last_run
-    if last is None:
-        return request.after is None
-    return request.after == last.number and not _outlived_by_failure(request, last, history)
-
-
-def answered_by(request: Next, history: ProjectHistory) -> Run | None:
-    """The run that this very request started, if it was handled already."""
-    text = canonical(request)
-    return next((run for run in history.runs if run.created.request == text), None)
-
-
-def _outlived_by_failure(request: Next, last: Run, history: ProjectHistory) -> bool:
-    """A request made while run ``after`` was going does not survive that run's failure.
-
-    Unless the commit that made it also aborted that run: then the person meant what comes after.
-    """
-    if last.phase is RunPhase.SUCCEEDED:
-        return False
-    text = canonical(request)
-    seen = (record for record in history.records if isinstance(record, DesiredSeen))
-    first = next((record for record in seen if record.request == text), None)
-    return first is not None and first.open_run == last.number and first.abort != last.number
-
-
 def _requested(
     desired: Desired, pipeline: Pipeline, project: Project, request: Next, history: ProjectHistory
 ) -> Decision:
     stage = pipeline.stage(request.stage)
     if stage is None:
-        names = ", ".join(s.name for s in pipeline.stages)
-        return Wait(
-            phase=ProjectPhase.AWAITING_INPUT,
-            reason="StageUnknown",
-            message=f"next asks for stage '{request.stage}', but pipeline '{pipeline.id}' has: {names}",
-            edit=request_line(pipeline.stages[0].name, history) if pipeline.stages else None,
-        )
+        return _stage_unknown(pipeline, request, history)
     if request.base is not None and _as_base(history, request.base) is None:
         return Wait(
             phase=ProjectPhase.AWAITING_INPUT,
@@ -132,6 +96,18 @@ def _requested(
             edit=request_line(request.stage, history),
         )
     return _start(desired, pipeline, project, stage, request, history)
+
+
+def _stage_unknown(pipeline: Pipeline, request: Next, history: ProjectHistory) -> Wait:
+    """Offers the stage that was probably meant; none is offered that would quietly start all over."""
+    names = [stage.name for stage in pipeline.stages]
+    meant = difflib.get_close_matches(request.stage, names, n=1)
+    return Wait(
+        phase=ProjectPhase.AWAITING_INPUT,
+        reason="StageUnknown",
+        message=f"next asks for stage '{request.stage}', but pipeline '{pipeline.id}' has: {', '.join(names)}",
+        edit=request_line(StageName(meant[0]), history) if meant else None,
+    )
 
 
 def _by_order(desired: Desired, pipeline: Pipeline, project: Project, history: ProjectHistory) -> Decision:
@@ -258,39 +234,6 @@ def _pipeline_missing(desired: Desired, project: Project) -> Wait:
     )
 
 
-def request_line(stage: StageName, history: ProjectHistory) -> str:
-    """The YAML that asks for ``stage`` now and works: with an id, if the same request was spent already."""
-    after = history.last_run.number if history.last_run else None
-    for spare in (None, *SPARE_IDS):
-        if request_is_due(Next(stage=stage, after=after, id=spare), history):
-            return next_line(stage, after, spare)
-    return next_line(stage, after)  # a run is open: the request waits for it
-
-
 def records_unreadable(why: str) -> Wait:
     """Nothing is decided on a history that can't be read whole."""
     return Wait(phase=ProjectPhase.INVALID, reason="RecordUnreadable", message=why)
-
-
-def request_conditions(project: Project, history: ProjectHistory) -> tuple[Condition, ...]:
-    """What became of the project's ``next``, when it isn't simply due."""
-    request = project.next
-    if request is None or request_is_due(request, history):
-        return ()
-    run = answered_by(request, history)
-    if run is not None:
-        return (_condition("RequestHandled", f"next was answered by run {run.number} ({run.stage})"),)
-    last = history.last_run
-    number = last.number if last else None
-    if last is not None and request.after == last.number and not last.is_final:
-        return (_condition("RequestPending", f"next starts '{request.stage}' once run {last.number} has succeeded"),)
-    if request.after is not None and (number is None or request.after > number):
-        return (
-            _condition("RequestPending", f"next waits for run {request.after}; the last run is {number or 'none'}"),
-        )
-    line = request_line(request.stage, history)
-    return (_condition("RequestStale", f"next is stale (the last run is {number}); to ask again write: {line}"),)
-
-
-def _condition(kind: str, message: str) -> Condition:
-    return Condition(type=kind, status="True", reason=kind, message=message)

@@ -1,13 +1,12 @@
 """One entry of the report each: a stage of a project, one of its runs, a node."""
 
-from reconciler.core.conditions import condition
 from reconciler.core.desired import Desired, NodePolicy, Secret
 from reconciler.core.environment import Setting
 from reconciler.core.ledger import Aborted, Failed, Ledger, Lost, ProjectHistory, Released, Run, RunPhase
 from reconciler.core.names import ProjectName, StageName, run_directory
 from reconciler.core.nodes import Node
 from reconciler.core.placement import claims_of, limited
-from reconciler.core.status import NodeStatus, RunStatus, StageState, StageStatus
+from reconciler.core.status import NodeStatus, RunStatus, StageState, StageStatus, condition
 
 MASK = "********"
 
@@ -59,6 +58,8 @@ def run_entry(project: ProjectName, run: Run) -> RunStatus:
         output=output if run.phase is RunPhase.SUCCEEDED else f"{files}/output" if files else None,
         tail=outcome.log.tail if outcome and outcome.log else (),
         log_sha256=outcome.log.sha256 if outcome and outcome.log else None,
+        base=run.created.base.run if run.created.base else None,
+        inputs=run.created.inputs,
         record=run.last.number if run.last else None,
         token=run.last.token if run.last else None,
     )

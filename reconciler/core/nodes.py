@@ -57,7 +57,6 @@ class Pulse:
     content: bytes
     seen_at: float
     silent_for: float = 0.0
-    moved: bool = False  # have the bytes ever changed while we watched?
 
 
 def listen(
@@ -71,7 +70,7 @@ def listen(
     if before is None or before.incarnation != incarnation:
         return Pulse(incarnation=incarnation, content=content, seen_at=now)
     if before.content != content:
-        return Pulse(incarnation=incarnation, content=content, seen_at=now, moved=True)
+        return Pulse(incarnation=incarnation, content=content, seen_at=now)
     silent = before.silent_for + (min(now - before.seen_at, 2 * period) if healthy else 0.0)
     return replace(before, seen_at=now, silent_for=silent)
 
@@ -83,7 +82,6 @@ class Node:
     name: NodeName
     record: NodeRecord
     silent_for: float = 0.0  # seconds
-    boots: Mapping[str, int] = field(default_factory=dict)  # boot id -> the number of its newest record
     conditions: Mapping[str, str] = field(default_factory=dict)  # type -> message, by its heartbeat; for people
     faults: Mapping[ProjectName, str] = field(default_factory=dict)  # what keeps a project from starting there
 

@@ -9,7 +9,14 @@ from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
-from reconciler.core.conditions import node_conditions, project_conditions, site_conditions, start_faults
+from reconciler.core.conditions import (
+    node_conditions,
+    owner_silent,
+    project_conditions,
+    site_conditions,
+    start_faults,
+    unknown_nodes,
+)
 from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
 from reconciler.core.desired import Desired, Project
 from reconciler.core.entries import node_entry, run_entry, stage_entry
@@ -18,11 +25,18 @@ from reconciler.core.names import NodeName, PipelineName, ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.placement import Need, place, usage
 from reconciler.core.problems import Severity
+from reconciler.core.requests import request_conditions, request_line
 from reconciler.core.start import by_node, queued, requires_of
 from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status, WaitingFor
 from reconciler.core.supervise import engine_silent
 
-WAITING = {ProjectPhase.QUEUED, ProjectPhase.PAUSED, ProjectPhase.AWAITING_INPUT, ProjectPhase.FAILED}
+WAITING = {
+    ProjectPhase.QUEUED,
+    ProjectPhase.PAUSED,
+    ProjectPhase.AWAITING_INPUT,
+    ProjectPhase.FAILED,
+    ProjectPhase.INVALID,
+}
 
 
 def report(
@@ -36,7 +50,12 @@ def report(
         commit=desired.commit,
         projects=tuple(sorted([*known, *broken], key=lambda project: project.project)),
         nodes=tuple(node_entry(desired, ledger, node) for node in nodes),
-        conditions=conditions + node_conditions(desired, nodes, told=conditions) + site_conditions(desired),
+        conditions=(
+            *conditions,
+            *node_conditions(desired, nodes, told=conditions),
+            *unknown_nodes(desired, nodes),
+            *site_conditions(desired),
+        ),
     )
 
 
@@ -94,7 +113,11 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
         tags=project.tags,
         phase=wait.phase,
         waiting_for=_waiting_for(desired, project, history, wait, branch),
-        conditions=project_conditions(desired, project, history, wait) + start_faults(desired, nodes, name),
+        conditions=(
+            *project_conditions(desired, project, history, wait),
+            *owner_silent(desired, nodes, history),
+            *start_faults(desired, nodes, name),
+        ),
         last_run=history.last_run.number if history.last_run else None,
         stages=tuple(stage_entry(history, stage, awaited=wait.stage == stage) for stage in stages),
         runs=tuple(run_entry(name, run) for run in history.runs),
@@ -152,13 +175,29 @@ def _broken(desired: Desired, path: str, branch: str) -> ProjectStatus:
 def _waiting_for(
     desired: Desired, project: Project, history: ProjectHistory, wait: Wait, branch: str
 ) -> WaitingFor | None:
-    if wait.phase not in WAITING and wait.phase is not ProjectPhase.INVALID:
+    if wait.phase is ProjectPhase.SUCCEEDED:
+        return _unanswered(desired, project, history, branch)
+    if wait.phase not in WAITING:
         return None
     return WaitingFor(
         reason=wait.reason,
         message=wait.message,
         since=_since(history),
         edit=wait.edit,
+        url=edit_url(desired, project.path, branch),
+    )
+
+
+def _unanswered(desired: Desired, project: Project, history: ProjectHistory, branch: str) -> WaitingFor | None:
+    """A finished project whose ``next`` does nothing: somebody waits for something that will not come."""
+    told = [one for one in request_conditions(project, history) if one.type in ("RequestStale", "RequestPending")]
+    if project.next is None or not told:
+        return None
+    return WaitingFor(
+        reason=told[0].type,
+        message=told[0].message,
+        since=_since(history),
+        edit=request_line(project.next.stage, history),
         url=edit_url(desired, project.path, branch),
     )
 

@@ -62,7 +62,7 @@ def queued(stage: str, placement: Placement) -> Wait:
     why = "; ".join(f"{node}: {reason}" for node, reason in sorted(placement.refused.items()))
     if not placement.ever:
         return Wait(
-            phase=ProjectPhase.QUEUED,
+            phase=ProjectPhase.AWAITING_INPUT,
             reason="NoNodeFits",
             message=f"no node can ever run stage '{stage}' as it is ({why}); change its requires or add a node",
         )

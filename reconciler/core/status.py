@@ -45,6 +45,11 @@ class Condition:
     message: str
 
 
+def condition(kind: str, message: str) -> Condition:
+    """A fact that holds; its type is its reason."""
+    return Condition(type=kind, status="True", reason=kind, message=message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingFor:
     """What a project waits for. ``edit`` is the YAML to paste, ``url`` where to paste it."""
@@ -86,6 +91,8 @@ class RunStatus:
     output: str | None = None
     tail: tuple[str, ...] = ()  # the last lines of the log, once it has ended
     log_sha256: str | None = None
+    base: RunNumber | None = None  # whose workspace it began from; None: the project's init/, or an empty one
+    inputs: tuple[str, ...] = ()
     record: int | None = None  # number and token of the run's last record
     token: str | None = None
 

@@ -10,13 +10,12 @@ from reconciler.agent.ports import Clock, Fetched, NodeFiles, Source
 from reconciler.codec.heartbeat import heard
 from reconciler.codec.log import progress_of, read_lines
 from reconciler.config import NodeConfig
-from reconciler.core.conditions import condition
 from reconciler.core.desired import Desired
 from reconciler.core.ledger import Ledger, RunPhase
 from reconciler.core.names import NodeName, ProjectName, RunNumber
 from reconciler.core.nodes import Node, Pulse, listen
 from reconciler.core.report import report
-from reconciler.core.status import Condition, RunStatus, Status
+from reconciler.core.status import Condition, RunStatus, Status, condition
 from reconciler.errors import BadInput, SourceUnavailable
 from reconciler.readers import LogPage
 from reconciler.readers.find import find_run

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.decide import Decision, RunOpen, Wait, decide, request_conditions, request_line
+from reconciler.core.decide import Decision, RunOpen, Wait, decide
 from reconciler.core.desired import Confirm, Project, Then
 from reconciler.core.ledger import DesiredSeen, ProjectHistory, Run
 from reconciler.core.names import PipelineName, RunNumber
-from reconciler.core.requests import canonical, next_line
+from reconciler.core.requests import canonical, next_line, request_conditions, request_line
 from reconciler.core.status import ProjectPhase
 from tests.fakes.build import (
     a_claim,
@@ -191,7 +191,7 @@ def test_a_spent_id_is_not_offered_again() -> None:
         a_seen(9, request=a_next("track", 2, id="again"), open_run=RunNumber(2)),
     )
     line = request_line(a_next("track").stage, a_history(DETECTED, FAILED_TRACK, seen=seen))
-    assert line == "next: {stage: track, after: 2, id: once-more}"
+    assert line == "next: {stage: track, after: 2, id: again-2}"
 
 
 def test_a_request_for_a_run_long_past_does_nothing_and_says_what_to_write() -> None:
@@ -245,7 +245,14 @@ def test_a_request_for_an_unknown_stage_names_the_ones_there_are() -> None:
     assert isinstance(waits, Wait)
     assert waits.reason == "StageUnknown"
     assert "detect, track, report" in waits.message
-    assert waits.edit == "next: {stage: detect, after: 1}"
+    assert waits.edit == "next: {stage: detect, after: 1}", "the stage that was probably meant"
+
+
+def test_a_request_for_no_stage_anybody_could_mean_is_offered_no_line() -> None:
+    """A line that starts the pipeline all over would be pasted without a thought."""
+    waits = asked(a_project(next=a_next("xyz", 1)), DETECTED)
+    assert isinstance(waits, Wait)
+    assert waits.edit is None
 
 
 def test_the_first_request_of_a_project_is_written_without_after() -> None:
