@@ -28,7 +28,7 @@ from reconciler.core.placement import claims_of
 from reconciler.core.plan import plan
 from reconciler.core.report import report
 from reconciler.core.status import Condition, Status, condition
-from reconciler.errors import BadInput, Transient
+from reconciler.errors import BadInput, Transient, WinslowError
 
 log = structlog.get_logger()
 
@@ -119,8 +119,10 @@ class Agent:
         self._liveness.close()
 
     def hand_over(self) -> None:
-        """Stop our containers and release their claims, so that any node may start those stages again."""
-        containers = {container.key: container for container in self._runtime.list()}
+        """Release our claims, then stop and remove our containers: any node may start those stages again.
+
+        Released first: were it the other way round, a crash in between would look like a failed program.
+        """
         ledger = self._share.read()
         for project, run in claims_of(ledger, self.config.name):
             record = Released(
@@ -134,10 +136,12 @@ class Agent:
                 counts=False,
             )
             self._share.publish_run(project, run.created, record)
-            for key, container in containers.items():
-                if (key.project, key.run) == (project, run.number):
-                    self._runtime.stop(container)
-                    self._runtime.remove(container)
+        for container in self._runtime.list():
+            try:
+                self._runtime.stop(container)
+                self._runtime.remove(container)
+            except WinslowError as error:
+                log.warning("hand_over_incomplete", container=container.key.slug, error=str(error))
 
     def _runtime_versions(self) -> Mapping[str, str]:
         try:

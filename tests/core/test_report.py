@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.desired import Confirm, Desired, Forge, Secret, Site
+from reconciler.core.desired import Confirm, Desired, Forge, NodePolicy, Secret, Site
 from reconciler.core.entries import MASK
 from reconciler.core.environment import Setting
 from reconciler.core.ledger import Ledger, LogPointer, Run, RunPhase
-from reconciler.core.names import Commit
+from reconciler.core.names import Commit, NodeName
 from reconciler.core.nodes import Node
 from reconciler.core.problems import Problem, Severity
 from reconciler.core.report import explain, report
@@ -20,6 +20,7 @@ from tests.fakes.build import (
     NOW,
     A,
     B,
+    a_base,
     a_claim,
     a_desired,
     a_ledger,
@@ -284,3 +285,47 @@ def test_a_node_shows_what_it_offers_and_runs() -> None:
     assert (a.live, a.running, a.labels) == (True, ("crossing/0001-detect",), {"room": "1"})
     assert (b.live, b.silent_for, b.running) == (False, 61.0, ())
     assert [condition.type for condition in status.conditions] == ["X"]
+
+
+# --- what nobody answers, and where files come from ---
+
+
+def test_a_finished_project_says_that_its_request_does_nothing() -> None:
+    runs = [a_run(n, stage, is_last=n == 3) for n, stage in enumerate(THREE, 1)]
+    waiting = seen(*runs, desired=a_desired(a_project(next=a_next("detect", 9)))).waiting_for
+    assert waiting is not None
+    assert (waiting.reason, waiting.edit) == ("RequestPending", "next: {stage: detect, after: 3}")
+    assert seen(*runs).waiting_for is None
+
+
+def test_a_change_names_its_variables_and_no_later_stage() -> None:
+    """Run again alone, a later stage would mix new settings with old inputs."""
+    runs = [
+        a_run(1, "detect", environment=settings({"T": "1"})),
+        a_run(2, "track", environment=settings({"T": "1"})),
+        a_run(3, "report", environment=settings({"T": "1"})),
+        a_run(4, "detect", environment=settings({"T": "2"}), is_last=False),
+        a_run(5, "track", environment=settings({"T": "1"})),
+        a_run(6, "report", environment=settings({"T": "1"}), is_last=True),
+    ]
+    told = types(seen(*runs, desired=a_desired(a_project(environment={"T": "3"}))))["EnvironmentChanged"]
+    assert told.startswith("T changed since run 4 (detect)")
+
+
+def test_a_stage_on_a_node_that_gives_no_sign_of_life_says_so() -> None:
+    run = a_run(1, "detect", a_claim(1, "b"))
+    silent = (a_node("a"), a_node("b", silent_for=90.0))
+    assert "node b gives no sign of life" in types(seen(run, nodes=silent))["NodeSilent"]
+    assert "NodeSilent" not in types(seen(run))
+
+
+def test_a_file_about_a_node_that_never_joined_is_told() -> None:
+    desired = a_desired(nodes={NodeName("aa"): NodePolicy(drained=True)})
+    told = {one.type: one.message for one in report(desired, a_ledger(), NODES, branch="main").conditions}
+    assert told["NodeUnknown"] == "nodes/aa.yaml: no node of that name has joined; there are: a, b"
+
+
+def test_a_run_names_the_run_it_began_from() -> None:
+    base = a_base(1, "detect")
+    [first, second] = seen(a_run(1, "detect"), a_run(2, "track", base=base)).runs
+    assert (first.base, second.base) == (None, 1)
