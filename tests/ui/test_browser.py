@@ -120,7 +120,8 @@ def test_what_changes_arrives_and_what_a_person_does_stays(page: Page, reader: F
 
 def test_the_text_to_paste_is_copied(page: Page) -> None:
     page.goto("/")
-    page.locator("#needs-a8-north").get_by_role("button", name="Copy").click()
+    with page.expect_response(lambda answer: answer.request.headers.get("x-fragment") == "main"):
+        page.locator("#needs-a8-north").get_by_role("button", name="Copy").click()
 
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == "next:\n  stage: report\n  after: 3\n"
