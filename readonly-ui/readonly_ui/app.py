@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from readonly_ui import outputs
 from readonly_ui.calls import Calls
+from readonly_ui.compare import changed_environment, outdated_by
 from readonly_ui.logs import TAIL, Logs, Tail, as_json
 from readonly_ui.overview import (
     GOING,
@@ -92,6 +93,7 @@ class Page:
             searchable=searchable,
             going_run=going_run,
             newest_run=newest_run,
+            outdated_by=outdated_by,
         )
 
     async def project(self, request: Request) -> Response:
@@ -102,7 +104,15 @@ class Page:
         followed = going_run(project) or newest_run(project)
         tail = await self._tail(request, project, followed) if followed else None
         return self._render(
-            request, "project.html", known=known, project=project, followed=followed, tail=tail, find_run=find_run
+            request,
+            "project.html",
+            known=known,
+            project=project,
+            followed=followed,
+            tail=tail,
+            find_run=find_run,
+            outdated_by=outdated_by,
+            changed_environment=changed_environment,
         )
 
     async def run(self, request: Request) -> Response:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.codec.status import dump_status
+from reconciler.core.names import RunNumber
 from reconciler.core.status import Status
 from reconciler.errors import BadInput
 
@@ -79,6 +80,35 @@ def test_queued_projects_say_what_they_wait_for(get: Get) -> None:
 
     assert "detect needs 2 GPUs with 8 GiB" in waiting
     assert "NoGpuFree" in waiting
+
+
+def test_runs_of_a_stage_say_what_was_changed_between_them(reader: FakeReader, get: Get) -> None:
+    ulm = reader.now.projects[0]
+    *others, last = ulm.runs
+    last = replace(last, environment={"FRAME_STEP": "1", "THRESHOLD": "0.35", "<new>": "x"})
+    reader.now = replace(reader.now, projects=(replace(ulm, runs=(*others, last)),))
+
+    rows = get("/projects/ulm-07").text.split('<tr id="run-')
+
+    changes = [re.findall(r'<span class="change">(.*?)</span>', row) for row in rows[1:]]
+    assert changes == [
+        ["&lt;new&gt; not set → x", "LICENCE (secret tracker) → not set", "THRESHOLD 0.45 → 0.35"],
+        [],
+        [],
+    ]
+
+
+def test_a_stage_that_ran_before_an_earlier_stage_ran_again_is_marked(reader: FakeReader, get: Get) -> None:
+    done = next(one for one in reader.now.projects if one.project == "ulm-01")
+    stages = (done.stages[0], replace(done.stages[1], run=RunNumber(5)), *done.stages[2:])
+    reader.now = replace(reader.now, projects=(replace(done, stages=stages),))
+
+    chips = section(get("/").text, "projects")
+    graphic = section(get("/projects/ulm-01").text, "stages")
+
+    assert "<b>detect</b> SUCCEEDED</li>" in chips
+    assert "<b>track</b> SUCCEEDED before run 5</li>" in chips
+    assert graphic.count("SUCCEEDED before run 5") == 2
 
 
 def test_stage_states_are_said_in_words(get: Get) -> None:
