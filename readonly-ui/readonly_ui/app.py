@@ -17,14 +17,17 @@ from readonly_ui.compare import changed_environment, outdated_by
 from readonly_ui.logs import TAIL, Logs, Tail, as_json
 from readonly_ui.overview import (
     GOING,
+    INFORMATION,
     Overview,
     find_run,
     going_run,
     matches,
+    needs_person,
     newest_run,
     searchable,
     site_troubles,
     troubles,
+    unsaid,
 )
 from readonly_ui.render import HEADERS, STATIC_TYPES, Renderer, SafeHeaders, static_files, tagged
 from readonly_ui.watch import Known, Watch
@@ -86,7 +89,7 @@ class Page:
             known=known,
             overview=overview,
             troubles=site_troubles(known.status),
-            troubles_of=troubles,
+            troubles_of=lambda project: troubles(unsaid(project)),
             query=query,
             shown=partial(matches, query=query),
             any_shown=any(matches(project, query) for project in overview.projects),
@@ -113,6 +116,9 @@ class Page:
             find_run=find_run,
             outdated_by=outdated_by,
             changed_environment=changed_environment,
+            needs_person=needs_person,
+            conditions=[one for one in unsaid(project) if one.type not in INFORMATION],
+            information=[one for one in project.conditions if one.type in INFORMATION],
         )
 
     async def run(self, request: Request) -> Response:

@@ -8,6 +8,7 @@ from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, RunSt
 
 GOING = (RunPhase.STARTING, RunPhase.RUNNING)
 NEEDS_PERSON = (ProjectPhase.AWAITING_INPUT, ProjectPhase.FAILED, ProjectPhase.INVALID)
+INFORMATION = ("RequestHandled",)
 WAITS = (ProjectPhase.QUEUED, ProjectPhase.PAUSED, ProjectPhase.DELETING)
 
 
@@ -23,15 +24,29 @@ def find_run(project: ProjectStatus, number: int) -> RunStatus | None:
     return next((run for run in project.runs if run.run == number), None)
 
 
+def needs_person(project: ProjectStatus) -> bool:
+    """Does only a person get it further? A finished project waits too, if what was asked of it will not happen."""
+    return project.phase in NEEDS_PERSON or (
+        project.phase is ProjectPhase.SUCCEEDED and project.waiting_for is not None
+    )
+
+
 def troubles(conditions: Sequence[Condition]) -> list[Condition]:
-    """Conditions that somebody should read: everything but those known not to hold."""
-    return [condition for condition in conditions if condition.status != "False"]
+    """Conditions that somebody should read: everything but those known not to hold, and mere information."""
+    return [condition for condition in conditions if condition.status != "False" and condition.type not in INFORMATION]
 
 
 def site_troubles(status: Status) -> list[Condition]:
     """The site's troubles without those that a project's card says already."""
-    said = {one.message for project in status.projects if project.phase in NEEDS_PERSON for one in project.conditions}
+    asking = [project for project in status.projects if needs_person(project)]
+    said = " ".join(one.message for project in asking for one in (project.waiting_for, *project.conditions) if one)
     return [condition for condition in troubles(status.conditions) if condition.message not in said]
+
+
+def unsaid(project: ProjectStatus) -> list[Condition]:
+    """The project's conditions without what ``waiting_for`` says already."""
+    said = project.waiting_for.message if project.waiting_for else None
+    return [condition for condition in project.conditions if condition.message != said]
 
 
 def matches(project: ProjectStatus, query: str) -> bool:
@@ -53,8 +68,8 @@ class Overview:
     running: Sequence[ProjectStatus]
     waiting: Sequence[ProjectStatus]
     projects: Sequence[ProjectStatus]
-    asking: int
     failed: int
+    deleting: int
     done: int
     live: int
     silent: int
@@ -67,13 +82,13 @@ class Overview:
             return [project for phase in phases for project in projects if project.phase is phase]
 
         return cls(
-            needs_you=having(*NEEDS_PERSON),
+            needs_you=[project for project in having(*NEEDS_PERSON, ProjectPhase.SUCCEEDED) if needs_person(project)],
             running=having(ProjectPhase.RUNNING),
             waiting=having(*WAITS),
             projects=projects,
-            asking=len(having(ProjectPhase.AWAITING_INPUT, ProjectPhase.INVALID)),
             failed=len(having(ProjectPhase.FAILED)),
-            done=len(having(ProjectPhase.SUCCEEDED)),
+            deleting=len(having(ProjectPhase.DELETING)),
+            done=sum(not needs_person(project) for project in having(ProjectPhase.SUCCEEDED)),
             live=sum(node.live is True for node in status.nodes),
             silent=sum(node.live is False for node in status.nodes),
         )

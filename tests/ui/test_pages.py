@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.codec.status import dump_status
 from reconciler.core.names import RunNumber
-from reconciler.core.status import Status
+from reconciler.core.status import Status, WaitingFor, condition
 from reconciler.errors import BadInput
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def test_the_overview_counts_what_runs_waits_failed_and_is_done(get: Get) -> Non
 
     assert [word.strip() for word in words if word.strip(" >")] == [
         "1 running",
-        "2 waiting for you",
-        "1 failed",
+        "3 waiting for you, 1 of them failed",
+        "2 queued or paused, 1 being deleted",
         "1 done",
         "2 nodes live, 1 silent",
     ]
@@ -53,6 +53,39 @@ def test_what_needs_a_person_comes_first_with_the_text_to_paste(get: Get) -> Non
     assert "next:\n  stage: report\n  after: 3\n" in asked
     assert 'data-copy="a8-north-edit"' in asked
     assert 'href="https://forge.example/lab/state/-/edit/main/projects/a8-north.yaml"' in asked
+
+
+def test_a_finished_project_whose_request_does_nothing_needs_a_person(reader: FakeReader, get: Get) -> None:
+    stale = condition("RequestStale", "next is stale (the last run is 4)")
+    waits = WaitingFor(reason=stale.type, message=stale.message, edit="next: {stage: detect, after: 4}")
+    done = next(one for one in reader.now.projects if one.project == "ulm-01")
+    reader.now = replace(reader.now, projects=(replace(done, waiting_for=waits, conditions=(stale,)),), conditions=())
+
+    overview, page = get("/").text, get("/projects/ulm-01").text
+
+    assert "<b>1</b> waiting for you" in overview
+    assert "<b>0</b> done" in overview
+    assert "next: {stage: detect, after: 4}" in section(overview, "needs-you")
+    assert "(replace <code>next:</code> if it is there)" in section(overview, "needs-you")
+    assert "<h2>Needs you</h2>" in page
+    assert overview.count(stale.message) == page.count(stale.message) == 1
+
+
+def test_an_answered_request_is_a_quiet_line(reader: FakeReader, get: Get) -> None:
+    handled = condition("RequestHandled", "next was answered by run 4 (report)")
+    reader.now = replace(reader.now, projects=tuple(replace(one, conditions=(handled,)) for one in reader.now.projects))
+
+    page = get("/projects/ulm-01").text
+
+    assert '<p class="facts">next was answered by run 4 (report)</p>' in page
+    assert "RequestHandled" not in page
+    assert "Conditions" not in page
+    assert handled.message not in get("/").text
+
+
+def test_a_reason_that_is_the_phase_is_not_said_again(get: Get) -> None:
+    assert section(get("/").text, "waiting").count("Paused") == 1
+    assert "<code>Paused</code>" not in get("/projects/karlsruhe-02").text
 
 
 def test_a_broken_file_is_shown_with_its_place_and_only_once(get: Get) -> None:
