@@ -141,6 +141,7 @@ class Page:
             files=files,
             files_problem=problem,
             is_image=outputs.is_image,
+            find_run=find_run,
         )
 
     async def _tail(self, request: Request, project: ProjectStatus, run: RunStatus) -> Tail | None:

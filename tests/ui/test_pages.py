@@ -200,6 +200,20 @@ def test_a_run_shows_how_it_was_started(get: Get) -> None:
         assert fact in html
 
 
+def test_a_run_shows_whose_files_it_began_from(reader: FakeReader, get: Get) -> None:
+    ulm = reader.now.projects[0]
+    first, second, last = ulm.runs
+    last = replace(last, base=RunNumber(1), inputs=("/data/ulm-07.mp4",))
+    reader.now = replace(reader.now, projects=(replace(ulm, runs=(first, second, last)),))
+
+    began = section(get("/projects/ulm-07/runs/3").text, "facts")
+
+    assert re.search(r'run 1 \(<a [^>]*href="/projects/ulm-07/runs/1">0001-stabilise</a>\)', began)
+    assert "/data/ulm-07.mp4" in began
+    assert "the project's initial files" in get("/projects/ulm-07/runs/1").text
+    assert section(get("/projects/ulm-07").text, "runs").count(">from 1<") == 1
+
+
 def test_a_succeeded_run_shows_its_results_images_and_files(reader: FakeReader, get: Get) -> None:
     reader.files = {"plots/speed curve.png": b"png", "tracks.csv": b"a,b"}
 
