@@ -37,10 +37,15 @@ log = structlog.get_logger()
 
 
 def open_reader(config: NodeConfig, *, purpose: str) -> LiveReader:
-    """Everything, from the share and the state repository; ``purpose`` names this program's own clone."""
+    """Everything, from the share and the state repository; ``purpose`` names this program's own clone.
+
+    The clone lies in the node's private directory if we may write there, else in the user's cache.
+    """
     name = hashlib.sha256(config.state_url.encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "winslow" / f"{purpose}-{name}.git"
-    repository = _repository(config, cache)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "winslow"
+    existing = next(path for path in (config.local, *config.local.parents) if path.exists())
+    home = config.local if os.access(existing, os.W_OK) else cache
+    repository = _repository(config, home / f"{purpose}-{name}.git")
     return LiveReader(config, GitSource(repository, _loader()), SystemClock())
 
 
