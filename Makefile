@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml examples/traffic-flow/pyproject.toml
 	@echo "setup: done; the command is $(BIN)/winslow"
 
 demo: setup
-	@$(BIN)/winslow demo --dir $(DIR) || [ $$? -eq 130 ]  # Ctrl-C is how it ends
+	@trap : INT; $(BIN)/winslow demo --dir $(DIR) || [ $$? -eq 130 ]  # Ctrl-C is how it ends
 
 lint: setup
 	$(BIN)/ruff check .

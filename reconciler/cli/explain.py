@@ -2,6 +2,7 @@
 
 from rich.text import Text
 
+from readonly_ui.overview import INFORMATION
 from reconciler.cli.options import ConfigOption, Output, OutputOption, ProjectArgument, live_reader
 from reconciler.cli.output import out, phase, print_json, text
 from reconciler.cli.status import waiting_lines
@@ -33,6 +34,7 @@ def explain(project: ProjectArgument, config: ConfigOption = None, output: Outpu
         if line.plain != message:
             say(Text("  ") + line)
     for condition in found.conditions:
-        say(text(f"  ! {condition.type}: {condition.message}", "yellow"))
+        mark, style = ("·", "dim") if condition.type in INFORMATION else ("!", "yellow")
+        say(text(f"  {mark} {condition.type}: {condition.message}", style))
     for node, answer in sorted(nodes.items()):
         say(text(f"  {node}: {answer}"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from reconciler.errors import BadInput, Transient
 
 TIMEOUT = 60.0
+IDENTITY = {"user.name": "Winslow", "user.email": "winslow@localhost"}
 
 
 def git(directory: Path, *arguments: str) -> str:
@@ -52,14 +53,20 @@ def enclosing_repository(directory: Path) -> Path | None:
     return Path(found) if code == 0 and found else None
 
 
-def start_repository(directory: Path) -> None:
-    """``git init`` on main, with somebody to commit as: a fresh account has no name yet."""
-    git(directory, "init", "--quiet", "-b", "main")
-    for key, value in {"user.name": "Winslow", "user.email": "winslow@localhost"}.items():
-        if not succeeds(directory, "config", key):
-            git(directory, "config", key, value)
+def has_identity(directory: Path) -> bool:
+    """Would git know whom to commit as? A fresh account has no name yet."""
+    return all(succeeds(directory, "config", key) for key in IDENTITY) or succeeds(directory, "var", "GIT_AUTHOR_IDENT")
 
 
-def commit(directory: Path, message: str, *paths: str) -> None:
+def set_identity(directory: Path) -> None:
+    """For a clone that is ours to throw away: there people's own commits work, too."""
+    for key, value in IDENTITY.items():
+        git(directory, "config", key, value)
+
+
+def commit(directory: Path, message: str, *paths: str, anonymous: bool = False) -> None:
+    """``anonymous``: as Winslow, for this one commit."""
+    settings = {"commit.gpgSign": "false", **(IDENTITY if anonymous else {})}
+    options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     git(directory, "add", "--", *paths)
-    git(directory, "-c", "commit.gpgSign=false", "commit", "--quiet", "-m", message, "--", *paths)
+    git(directory, *options, "commit", "--quiet", "-m", message, "--", *paths)

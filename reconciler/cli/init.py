@@ -8,13 +8,17 @@ from typing import Annotated
 import typer
 
 from reconciler.assets import asset
-from reconciler.cli.git import commit, enclosing_repository, start_repository
+from reconciler.cli.git import commit, enclosing_repository, git, has_identity
 from reconciler.cli.output import out
 from reconciler.errors import BadInput
 
 FIRST_COMMIT = "Begin the state repository"
 SCHEMAS = Path(".winslow/schemas")
 SHOWN = 10
+ANONYMOUS = (
+    "\nits first commit is by Winslow <winslow@localhost>, because git knows no name of yours; before your own: "
+    "git config --global user.name NAME, and user.email"
+)
 
 
 def init(
@@ -41,9 +45,10 @@ def _init_state(directory: Path) -> None:
         told = f"wrote a state repository's files to {directory}, which is in the repository {within}"
         steps = [f"cd {directory}", "git add .", f'git commit -m "{FIRST_COMMIT}"', "git push"]
     else:
-        start_repository(directory)
-        commit(directory, FIRST_COMMIT, ".")
-        told = f"began a state repository in {directory}"
+        git(directory, "init", "--quiet", "-b", "main")
+        anonymous = not has_identity(directory)
+        commit(directory, FIRST_COMMIT, ".", anonymous=anonymous)
+        told = f"began a state repository in {directory}{ANONYMOUS if anonymous else ''}"
         steps = [f"cd {directory}", "git remote add origin URL    # an empty repository on your git server"]
         steps += ["git push -u origin main"]
     say = out().print
@@ -56,6 +61,10 @@ def _init_state(directory: Path) -> None:
 def _init_share(share: Path) -> None:
     from reconciler.adapters.share import SharedDirectory  # noqa: PLC0415
 
+    if not share.absolute().parent.is_dir():
+        raise BadInput(
+            f"there is no directory {share.absolute().parent} to make a share in: is the NFS export mounted?"
+        )
     new = not (share / "winslow.json").exists()
     identity = SharedDirectory.create(share)
     out().print(f"{share} is {'now' if new else 'already'} the share {identity}")

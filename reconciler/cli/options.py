@@ -13,6 +13,7 @@ import typer
 
 from reconciler.codec.config import load_config
 from reconciler.config import NodeConfig
+from reconciler.errors import BadInput
 
 if TYPE_CHECKING:
     from reconciler.readers import Reader
@@ -43,18 +44,31 @@ ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="The pro
 
 def node_config(given: Path | None) -> NodeConfig:
     """``given`` is the command's own ``--config`` or, by the group's callback, the one before the command."""
-    return load_config(given or Path(os.environ.get(VARIABLE) or USUAL_CONFIG))
+    return load_config(_config_file(given))
+
+
+def _config_file(given: Path | None) -> Path:
+    return given or Path(os.environ.get(VARIABLE) or USUAL_CONFIG)
+
+
+def _check_named(given: Path | None, ways: str) -> None:
+    """Who only looks has probably named nothing at all, rather than a file to write."""
+    path = _config_file(given)
+    if not path.exists():
+        raise BadInput(f"there is no {path}; name the site to look at: {ways}")
 
 
 def live_reader(config: Path | None, *, purpose: str = "cli") -> "LiveReader":
     from reconciler.compose import open_reader  # noqa: PLC0415
 
+    _check_named(config, f"--config FILE or ${VARIABLE}, a node.yaml")
     return open_reader(node_config(config), purpose=purpose)
 
 
 def reader(config: Path | None, clone: Path | None, *, purpose: str = "cli") -> "Reader":
     """The share and the state repository or, with ``--clone``, what the branch ``observed`` says."""
     if clone is None:
+        _check_named(config, f"--config FILE, ${VARIABLE}, or --clone DIR for a clone of the state repository")
         return live_reader(config, purpose=purpose)
     from reconciler.compose import open_clone_reader  # noqa: PLC0415
 

@@ -47,8 +47,9 @@ def print_json(value: object) -> None:
 
 
 def called() -> str:
-    """This command as it was typed, for commands that people shall type next."""
-    return shlex.quote(sys.argv[0]) if Path(sys.argv[0]).name == "winslow" else "winslow"
+    """This command for commands that people shall type next, wherever they stand then."""
+    typed = Path(sys.argv[0])
+    return shlex.quote(str(typed.absolute())) if typed.name == "winslow" and typed.exists() else "winslow"
 
 
 def text(value: str, style: str = "") -> Text:

@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from readonly_ui.overview import Overview, going_run, newest_run, site_troubles
+from readonly_ui.overview import Overview, going_run, newest_run, site_troubles, troubles
 from readonly_ui.words import ago, duration, size
 from reconciler.cli.options import CloneOption, ConfigOption, Output, OutputOption, reader
 from reconciler.cli.output import out, phase, print_json, text
 from reconciler.codec.status import dump_status
+from reconciler.core.ledger import RunPhase
 from reconciler.core.names import ProjectName
-from reconciler.core.status import Condition, NodeStatus, ProjectStatus, RunStatus, Status, WaitingFor
+from reconciler.core.status import Condition, NodeStatus, ProjectPhase, ProjectStatus, RunStatus, Status, WaitingFor
 from reconciler.readers.find import find_project
 
 INDENT = "  "
@@ -96,10 +97,21 @@ def waiting_lines(project: ProjectStatus) -> Iterator[Text]:
     if waiting is None:
         return
     yield text(waiting.message)
+    yield from _last_words(project)
     if waiting.edit:
         yield Text(f"in {project.path} write: ") + text(waiting.edit, "bold")
     if waiting.edit and waiting.url:
         yield text(waiting.url)
+
+
+def _last_words(project: ProjectStatus) -> Iterator[Text]:
+    """Of a run that failed: usually its log's last line is the reason, else the log is."""
+    run = newest_run(project)
+    if project.phase is not ProjectPhase.FAILED or run is None or run.phase is not RunPhase.FAILED:
+        return
+    if run.tail:
+        yield text(f"its last line: {run.tail[-1].strip()}", "dim")
+    yield text(f"winslow logs {project.project} {run.run}")
 
 
 def _trouble(condition: Condition) -> Text:
@@ -144,7 +156,7 @@ def show_project(console: Console, project: ProjectStatus, now: datetime) -> Non
     for line in waiting_lines(project):
         console.print(Text(INDENT) + line)
     said = project.waiting_for.message if project.waiting_for else None
-    for condition in project.conditions:
+    for condition in troubles(project.conditions):
         if condition.message != said:
             console.print(Text(INDENT) + _trouble(condition))
     if project.runs:

@@ -14,6 +14,9 @@ from reconciler.codec.desired import load
 from reconciler.codec.directory import DirectoryTree
 from reconciler.core.desired import Desired
 from reconciler.core.problems import Severity
+from reconciler.errors import BadInput
+
+STATE = ("winslow.yaml", "pipelines", "projects")
 
 
 def validate(
@@ -24,7 +27,12 @@ def validate(
 
     Prints file:line:column, what is wrong, and what to write instead.
     """
-    desired = load(DirectoryTree(path))
+    tree = DirectoryTree(path)
+    if not any((path / name).exists() for name in STATE):
+        raise BadInput(
+            f"{path} is no state repository: it has none of {', '.join(STATE)}; name one, or winslow init DIR"
+        )
+    desired = load(tree)
     errors = sum(problem.severity is Severity.ERROR for problem in desired.problems)
     if output is Output.JSON:
         print_json(_as_json(desired, errors))

@@ -55,7 +55,7 @@ class Course:
 
     def _tell_beginning(self, runtime: str, url: str) -> None:
         say = self._report.say
-        nodes = ", ".join(f"{name} (process {pid})" for name, pid in self._nodes.pids().items())
+        nodes = ", ".join(f"{name} (pid {pid})" for name, pid in self._nodes.pids().items())
         say(f"nodes: {nodes}; stages run {'in Docker' if runtime == 'docker' else 'as plain processes'}")
         say(f"page:  {url}")
 

@@ -51,7 +51,7 @@ class Follower:
         """One look at everything; None while it can't be read, or the project's commit was not fetched yet."""
         for node in self._nodes.fallen():
             command = shlex.join(self._nodes.arguments(node.name))
-            display.say(f"node {node.name} (process {node.process.pid}) {node.how()}; what it ran is not lost")
+            display.say(f"node {node.name} (pid {node.process.pid}) {node.how()}; what it ran is not lost")
             display.say(f"  to start it again: {called()} {command}")
             if not node.was_killed():
                 display.say(f"  its log {self._layout.log(node.name)} ends with: {self._nodes.last_words(node.name)}")

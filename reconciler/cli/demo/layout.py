@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.assets import asset
-from reconciler.cli.git import commit, git, start_repository, succeeds
+from reconciler.cli.git import commit, git, has_identity, set_identity, succeeds
 from reconciler.cli.init import FIRST_COMMIT, write_template
 from reconciler.codec.emit import dump_yaml
 from reconciler.errors import BadInput
@@ -96,7 +96,9 @@ def _state_repository(layout: Layout) -> None:
         if layout.state.exists():
             shutil.rmtree(layout.state)  # a start that ended while it copied: nobody has worked in there yet
         write_template(layout.state)
-        start_repository(layout.state)
+        git(layout.state, "init", "--quiet", "-b", "main")
+        if not has_identity(layout.state):
+            set_identity(layout.state)
     if not succeeds(layout.state, "rev-parse", "--verify", "--quiet", "HEAD"):
         commit(layout.state, FIRST_COMMIT, ".")
     if not succeeds(layout.state, "remote", "get-url", "origin"):
