@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from reconciler import __version__
 from reconciler.cli import explain, init, logs, node, plan, status, ui, validate, wait
@@ -17,8 +18,21 @@ from reconciler.errors import WinslowError
 
 DEBUG = "WINSLOW_DEBUG"
 
+
+class Commands(TyperGroup):
+    """Wrong values are told without the checking library's own prefix."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
     name="winslow",
+    cls=Commands,
     help="Long pipelines of containerised stages on shared workstations, declared as YAML in git.",
     epilog=EPILOG,
     no_args_is_help=True,

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from reconciler.cli.options import ConfigOption, Output, OutputOption, live_reader
 from reconciler.cli.output import out, print_json, text
 from reconciler.core.decide import RunOpen, StartStage, decide
-from reconciler.core.desired import Project
+from reconciler.core.desired import Confirm, Project, Then
+from reconciler.core.ledger import Run
 from reconciler.core.plan import file_deleted
 from reconciler.core.report import explain
 from reconciler.readers.live import Snapshot
@@ -52,5 +53,26 @@ def _decision(seen: Snapshot, project: Project) -> Decision:
                 told = f"run {len(history.runs) + 1} ({stage.name}) on {chosen}"
                 decided |= {"action": "start", "reason": "Starting", "message": told}
         case RunOpen(run=run):
-            decided |= {"action": "run", "stage": run.stage, "node": run.claim.node if run.claim else None}
+            told = f"{wait.message}; {_afterwards(seen, project, run)}"
+            node = run.claim.node if run.claim else None
+            decided |= {"action": "run", "stage": run.stage, "node": node, "message": told}
     return decided
+
+
+def _afterwards(seen: Snapshot, project: Project, run: Run) -> str:
+    """What comes once this run has succeeded, as far as the files say it now."""
+    pipeline = seen.desired.pipelines.get(project.pipeline)
+    names = [stage.name for stage in pipeline.stages] if pipeline else []
+    if project.next is not None and project.next.after == run.number and not project.paused:
+        return f"then stage '{project.next.stage}', as next asks"
+    if project.paused or run.created.then is Then.PAUSE:
+        return "then it pauses"
+    if pipeline is None or run.stage not in names:
+        return "then somebody must say where to go on"
+    following = pipeline.stages[names.index(run.stage) + 1 :]
+    if not following or run.created.is_last:
+        return "then the project is finished"
+    stage = following[0]
+    ran_before = any(one.stage == stage.name for one in seen.ledger.history(project.id).runs)
+    asks = stage.confirm is Confirm.BEFORE or (stage.confirm is Confirm.ONCE and not ran_before)
+    return f"then stage '{stage.name}'" + (", once somebody asks for it" if asks else "")

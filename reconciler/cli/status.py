@@ -21,6 +21,8 @@ from reconciler.core.status import Condition, NodeStatus, ProjectPhase, ProjectS
 from reconciler.readers.find import find_project
 
 INDENT = "  "
+REMARK = 60
+"""Columns of a table's last cell: longer remarks wrap, also where a line could be as long as it is."""
 
 
 def status(
@@ -122,6 +124,7 @@ def _table(*columns: str) -> Table:
     table = Table(*columns, box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     table.columns[0].header = Text(INDENT + columns[0])
     table.columns[0].no_wrap = True
+    table.columns[-1].max_width = REMARK
     return table
 
 

@@ -104,6 +104,18 @@ def test_without_git_the_package_to_install_is_named(winslow: Any, tmp_path: Pat
     assert "apt-get install git" in ended.err
 
 
+def test_a_wrong_choice_is_told_in_plain_words(winslow: Any) -> None:
+    ended = winslow("status", "--output", "yaml")
+    assert ended.code == Exit.BAD_INPUT
+    assert "'--output': 'yaml' is not one of" in ended.err
+
+
+def test_who_looks_at_no_site_is_told_how_to_name_one(winslow: Any) -> None:
+    ended = winslow("status", "--config", "nowhere.yaml")
+    assert ended.code == Exit.BAD_INPUT
+    assert all(way in ended.err for way in ("--config FILE", "$WINSLOW_CONFIG", "--clone DIR"))
+
+
 def test_a_time_without_a_unit_is_refused(winslow: Any, site: Any) -> None:
     ended = winslow("--config", site.config, "wait", "ulm", "--timeout", "10")
     assert ended.code == Exit.BAD_INPUT

@@ -72,6 +72,29 @@ def test_a_share_keeps_its_identity_when_it_is_made_twice(winslow: Any, tmp_path
     assert (tmp_path / "share/winslow.json").read_text() == identity
 
 
+def test_a_share_below_a_missing_directory_is_refused(winslow: Any, tmp_path: Path) -> None:
+    ended = winslow("init", "--share", "mnt/winslow")
+    assert ended.code == Exit.BAD_INPUT
+    assert "is the NFS export mounted?" in ended.err
+    assert not (tmp_path / "mnt").exists()
+
+
+def test_init_leaves_the_choice_of_an_identity_to_people(state: Path) -> None:
+    assert "Winslow" not in (state / ".git/config").read_text()
+
+
+def test_nothing_in_the_template_installs_by_the_name_on_pypi(state: Path) -> None:
+    texts = [path.read_text() for path in state.rglob("*") if path.is_file() and ".git/" not in str(path)]
+    assert not [text for text in texts if "pip install winslow" in text or "--quiet winslow" in text]
+
+
+def test_validating_another_directory_is_wrong_input(winslow: Any, tmp_path: Path) -> None:
+    (tmp_path / "music").mkdir()
+    ended = winslow("validate", "music")
+    assert ended.code == Exit.BAD_INPUT
+    assert "is no state repository" in ended.err
+
+
 def test_validate_names_the_place_and_the_remedy(winslow: Any, state: Path) -> None:
     (state / "projects/ulm.yaml").write_text("pipeline: traffic-flwo\nprioritty: 3\n")
     ended = winslow("validate", state)

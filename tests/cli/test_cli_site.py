@@ -76,6 +76,9 @@ def test_a_log_is_followed_until_its_run_has_ended(winslow: Any, site: Any, runn
     timed_out = winslow("--config", site.config, "wait", "ulm", "--timeout", "1s")
     assert timed_out.code == Exit.UNAVAILABLE
     assert "still going after 1s" in timed_out.err
+    said = winslow("--config", site.config, "plan").out
+    assert said.startswith("ulm: run: run 1 (wait) on alpha")
+    assert said.endswith("; then the project is finished\n")
     gate.touch()
     assert following.stdout.readline() == "over\n"
     assert following.wait(20) == 0
@@ -86,6 +89,7 @@ def test_a_failure_ends_the_wait_with_the_line_that_goes_on(winslow: Any, site: 
     ended = winslow("--config", site.config, "wait", "ulm", "--timeout", "60s")
     assert ended.code == Exit.FAILED
     assert "next: {stage: leave, after: 2}" in ended.out
+    assert "its last line: WINSLOW_RESULT: mood=good\nwinslow logs ulm 2\n" in ended.out
     assert winslow("--config", site.config, "wait", "ulm", "--for", "idle").code == 0
     said = winslow("--config", site.config, "status").out
     assert said.startswith("waiting for you\n  ulm  Failed")
@@ -113,7 +117,7 @@ def test_explain_names_of_each_node_why_it_is_not_chosen(
     site.push("projects/ulm.yaml", "pipeline: huge\n")
     eventually((site.layout.share / "nodes/alpha/records/00000001.json").exists)
     said = json.loads(winslow("--config", site.config, "explain", "ulm", "--output", "json").out)
-    assert said["phase"] == "Queued"
+    assert said["phase"] == "AwaitingInput", "no node will ever do"
     assert "cpus" in said["nodes"]["alpha"]
 
 
