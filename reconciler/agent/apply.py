@@ -23,8 +23,7 @@ from reconciler.core.actions import (
     StartContainer,
     StopContainer,
 )
-from reconciler.core.containers import ClaimKey
-from reconciler.core.ledger import Claim, Run
+from reconciler.core.containers import ClaimKey, claim_key
 from reconciler.core.names import ProjectName, RunNumber
 from reconciler.errors import EngineUnavailable, ShareUnavailable, Superseded, WinslowError
 
@@ -107,7 +106,7 @@ class Applier:
                 log.info("record_published", project=project, run=run.number, because=action.because)
                 return self._share.publish_run(project, run.created, replace(record, token=new_token()))
             case StartContainer(project=project, run=run, claim=claim):
-                key = self._key(project, run, claim)
+                key = claim_key(project, run, claim)
                 return self._work("start", key, project, lambda: self._start(action, key))
             case FollowContainer(project=project, run=run, claim=claim, container=container):
                 log.info("container_adopted", project=project, run=run.number, state=container.state)
@@ -173,13 +172,3 @@ class Applier:
     def _remove(self, action: RemoveContainer) -> None:
         self._runtime.remove(action.container)
         self._containers.drop(action.container.key)
-
-    def _key(self, project: ProjectName, run: Run, claim: Claim) -> ClaimKey:
-        return ClaimKey(
-            share=run.created.share,
-            project=project,
-            run=run.number,
-            stage=run.stage,
-            number=claim.number,
-            token=claim.token,
-        )

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.core.desired import Network
+from reconciler.core.ledger import Claim, Run
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, ShareId, StageName, Token
 
 
@@ -24,6 +25,17 @@ class ClaimKey:
     def slug(self) -> str:
         """Deterministic container name; the engine's uniqueness of names stops a second start."""
         return f"winslow-{self.project}-{self.run:04d}-{self.stage}-{self.number}-{self.token[:8]}"
+
+
+def claim_key(project: ProjectName, run: Run, claim: Claim) -> ClaimKey:
+    return ClaimKey(
+        share=run.created.share,
+        project=project,
+        run=run.number,
+        stage=run.stage,
+        number=claim.number,
+        token=claim.token,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from reconciler.core.actions import UNSIGNED, Action
 from reconciler.core.containers import ClaimKey, Container
 from reconciler.core.decide import Wait
 from reconciler.core.desired import Desired
-from reconciler.core.ledger import Claim, Ledger, Run
+from reconciler.core.ledger import Ledger
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
 from reconciler.core.nodes import Node
 from reconciler.core.placement import Used
@@ -103,16 +103,6 @@ class Draft:
 
     def header(self, number: RecordNumber) -> Header:
         return Header(number=number, token=UNSIGNED, share=self.ledger.share, node=self.me.name, at=self.me.now)
-
-    def key(self, project: ProjectName, run: Run, claim: Claim) -> ClaimKey:
-        return ClaimKey(
-            share=self.ledger.share,
-            project=project,
-            run=run.number,
-            stage=run.stage,
-            number=claim.number,
-            token=claim.token,
-        )
 
     @property
     def ttl(self) -> float:

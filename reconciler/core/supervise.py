@@ -13,7 +13,7 @@ from reconciler.core.actions import (
     StartContainer,
     StopContainer,
 )
-from reconciler.core.containers import ClaimKey, Container, ContainerState
+from reconciler.core.containers import ClaimKey, Container, ContainerState, claim_key
 from reconciler.core.decide import Wait
 from reconciler.core.desired import Project
 from reconciler.core.draft import Draft
@@ -45,7 +45,7 @@ def supervise(draft: Draft, name: ProjectName, project: Project | None, run: Run
 
 
 def _mine(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
-    key = draft.key(name, run, claim)
+    key = claim_key(name, run, claim)
     draft.wait(name, _running(run, claim))
     if not draft.me.engine_answers:
         draft.wait(name, engine_silent(run, claim))
