@@ -35,7 +35,10 @@ ConfigOption = Annotated[
 CloneOption = Annotated[
     Path | None,
     typer.Option(
-        "--clone", metavar="DIR", help="Read the branch observed of this clone of the state repository, not the share."
+        "--clone",
+        metavar="DIR",
+        help="Read the branch observed of this clone of the state repository, not the share. "
+        "Without any configuration: the clone you stand in.",
     ),
 ]
 OutputOption = Annotated[Output, typer.Option("--output", help="Text for people, or JSON for programs.")]
@@ -66,7 +69,12 @@ def live_reader(config: Path | None, *, purpose: str = "cli") -> "LiveReader":
 
 
 def reader(config: Path | None, clone: Path | None, *, purpose: str = "cli") -> "Reader":
-    """The share and the state repository or, with ``--clone``, what the branch ``observed`` says."""
+    """The share and the state repository or, with ``--clone``, what the branch ``observed`` says.
+
+    Whoever stands in a clone and names nothing means that clone.
+    """
+    if clone is None and not _config_file(config).exists() and config is None and Path("winslow.yaml").is_file():
+        clone = Path()
     if clone is None:
         _check_named(config, f"--config FILE, ${VARIABLE}, or --clone DIR for a clone of the state repository")
         return live_reader(config, purpose=purpose)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,6 +130,10 @@ def test_people_without_the_share_read_a_clone(winslow: Any, finished: Any, even
     eventually(lambda: "ulm      Succeeded" in told())
     assert winslow("wait", "ulm", "--clone", finished.layout.remote).code == 0
     assert "50 %" in winslow("logs", "ulm", "--clone", finished.layout.remote).out
+    clone = finished.layout.state
+    subprocess.run(["git", "fetch", "--quiet"], cwd=clone, check=True)
+    winslow.cwd = clone
+    assert "ulm      Succeeded" in winslow("status").out, "who stands in a clone means that clone"
 
 
 def test_a_node_says_at_its_end_that_its_stages_go_on(winslow: Any, site: Any, eventually: Any) -> None:
