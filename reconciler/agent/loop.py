@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 TICK = 1.0
 PUBLISH = 5.0
+BURST = 2.0
+"""Seconds between two publications: transitions meanwhile become one commit; git leaves the machine to stages."""
 AFTER_CRASH = 5.0
 STALLED = 60.0
 """Seconds after which an outside call counts as stalled."""
@@ -162,7 +164,7 @@ class Loop:
     async def _publish(self) -> None:
         while True:
             if await self._call("publish", self._agent.publish, False):
-                await asyncio.sleep(TICK)  # a burst of transitions becomes one commit
+                await asyncio.sleep(BURST)
             await self._publish_now.wait(PUBLISH)
 
     async def _listen(self, hints: AsyncIterator[None]) -> None:
