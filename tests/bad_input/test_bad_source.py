@@ -44,7 +44,7 @@ def test_a_remote_that_goes_away_costs_no_stage_and_hears_of_it_later(site: Any)
     assert site.page().count("does not appear to be a git repository") == 1
     away.rename(site.remote)
     site.until(lambda: "phase: Succeeded" in site.observed("projects/ulm/status.yaml"))
-    assert "SourceUnreachable" not in site.observed("README.md")
+    site.until(lambda: "SourceUnreachable" not in site.observed("README.md"))
     site.until(lambda: site_condition(site, "SourceUnreachable") == "")
 
 
