@@ -46,6 +46,7 @@ class NodeConfig:
     listen: str | None = None  # host:port of /healthz, /metrics, /hook; None: off
     hook_token_file: Path | None = None
     secrets_dir: Path | None = None  # one file a secret
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # that notifications may name
     reserve: Reserve = Reserve()
     docker: DockerConfig = DockerConfig()
     process: ProcessConfig = ProcessConfig()

@@ -40,6 +40,10 @@ class StartFailed(WinslowError):
         self.reason = reason
 
 
+class SecretMissing(WinslowError):
+    """This node lacks a secret; another one may have it, and this one once somebody puts it there."""
+
+
 class Superseded(WinslowError):
     """Somebody else's record stands where ours should: stop, and keep the hands off."""
 

@@ -6,6 +6,7 @@ import structlog
 
 from reconciler.agent.containers import Containers
 from reconciler.agent.ports import Clock, Runtime, Share
+from reconciler.agent.secrets import Secrets
 from reconciler.agent.tokens import new_token
 from reconciler.config import NodeConfig
 from reconciler.core.containers import ClaimKey, Container, Order, Paths
@@ -14,7 +15,7 @@ from reconciler.core.draft import Header
 from reconciler.core.ledger import Claim, Done, Failed, Outcome, Released, Run
 from reconciler.core.names import ProjectName
 from reconciler.core.outcome import Verdict, judge
-from reconciler.errors import StartFailed, Superseded
+from reconciler.errors import SecretMissing, StartFailed, Superseded
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ class Attempts:
         self._runtime = runtime
         self._containers = containers
         self._clock = clock
+        self._secrets = Secrets(config.secrets_dir)
 
     def start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container | None:
         """Prepare the claim's directory and start its container. None: it can't be started, which is recorded."""
@@ -121,12 +123,7 @@ class Attempts:
         """A variable's value; secrets are read on the node, at start, and go nowhere else."""
         if isinstance(value, str):
             return value
-        directory = self._config.secrets_dir
-        if directory is None:
-            raise StartFailed("SecretMissing", f"{name} is a secret, but node.yaml of this node names no secrets_dir")
         try:
-            return (directory / value.secret).read_text(encoding="utf-8").rstrip("\n")
-        except OSError as error:
-            raise StartFailed(
-                "SecretMissing", f"{name}: secret '{value.secret}' can't be read in {directory}: {error.strerror}"
-            ) from error
+            return self._secrets.read(value)
+        except SecretMissing as error:
+            raise StartFailed("SecretMissing", f"{name}: {error}") from error

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import structlog
 
+from reconciler.agent.following import AFTER_FAULT, Following
 from reconciler.agent.node import Agent
 from reconciler.agent.ports import Clock
 from reconciler.errors import BadInput, WinslowError
@@ -79,6 +80,7 @@ class Loop:
         self._wake = wake
         self._fetch_now = Wakeup()
         self._publish_now = Wakeup()
+        self._follow_now = {one: Wakeup() for one in agent.following}
         self._busy: dict[str, float] = {}
         self.stop = asyncio.Event()
 
@@ -101,6 +103,7 @@ class Loop:
                 "tick": self._tick(),
                 "publish": self._publish(),
                 "hints": self._listen(hints),
+                **{one.name: self._follow(one, now) for one, now in self._follow_now.items()},
             }.items()
         ]
         stopped = asyncio.create_task(self.stop.wait())
@@ -164,8 +167,14 @@ class Loop:
     async def _publish(self) -> None:
         while True:
             if await self._call("publish", self._agent.publish, False):
+                for follow_now in self._follow_now.values():
+                    follow_now()
                 await asyncio.sleep(BURST)
             await self._publish_now.wait(PUBLISH)
+
+    async def _follow(self, following: Following, now: Wakeup) -> None:
+        while True:
+            await now.wait(await self._call(following.name, following.run, AFTER_FAULT))
 
     async def _listen(self, hints: AsyncIterator[None]) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -10,10 +10,11 @@ from reconciler import __version__
 from reconciler.agent.apply import Applier
 from reconciler.agent.attempt import Attempts
 from reconciler.agent.containers import Containers
+from reconciler.agent.following import Following
 from reconciler.agent.http import OpenClaim
 from reconciler.agent.liveness import Liveness, refuse_a_clone
 from reconciler.agent.observe import Ancestry, Identity, Memory, look_at_myself
-from reconciler.agent.ports import Clock, Fetched, Host, Observed, Runtime, Share, Source
+from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Runtime, Seen, Share, Source
 from reconciler.agent.publisher import Publisher
 from reconciler.agent.tokens import new_token
 from reconciler.agent.workers import Workers
@@ -27,7 +28,7 @@ from reconciler.core.nodes import Capacity, NodeRecord
 from reconciler.core.placement import claims_of
 from reconciler.core.plan import plan
 from reconciler.core.report import report
-from reconciler.core.status import Condition, Status, condition
+from reconciler.core.status import Condition, condition
 from reconciler.errors import BadInput, Transient, WinslowError
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ class Agent:
         clock: Clock,
         home: str,
         wake: Callable[[], None],
+        followers: Sequence[Follower] = (),
     ) -> None:
         self.config = config
         self.identity = Identity(
@@ -70,7 +72,8 @@ class Agent:
         self._attempts = Attempts(config, share, runtime, self._containers, clock)
         self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock)
         self._liveness = Liveness(share, clock, config.name, self.identity.incarnation)
-        self._publisher = Publisher(share, observed, clock, self.status)
+        self._publisher = Publisher(share, observed, clock, self.look)
+        self.following = tuple(Following(follower, self._publisher) for follower in followers)
         self._ledger: Ledger | None = None
         self._share_error = ""
         self.ledger_changes = 0  # how often a tick found the ledger changed, by whomever
@@ -249,14 +252,14 @@ class Agent:
             found.append(condition("EngineUnavailable", self._containers.engine_error))
         if self._publisher.error:
             found.append(condition("PublishFailing", self._publisher.error))
-        return tuple(found)
+        return (*found, *(one for following in self.following for one in following.conditions))
 
-    def status(self) -> Status | None:
+    def look(self) -> Seen | None:
         """What the publisher folds: read from the ledger now."""
         desired = self._fetched.desired
         if desired is None:
             return None
+        ledger, nodes = self._share.read(), self._liveness.nodes()
         conditions = tuple(c for c in self.conditions() if c.type == "SourceRewritten")
-        return report(
-            desired, self._share.read(), self._liveness.nodes(), branch=self.config.branch, conditions=conditions
-        )
+        status = report(desired, ledger, nodes, branch=self.config.branch, conditions=conditions)
+        return Seen(desired=desired, ledger=ledger, status=status)

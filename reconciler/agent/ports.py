@@ -3,16 +3,17 @@
 All calls may block (a hard NFS mount blocks for ever) and are made from worker threads under a deadline.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from reconciler.core.containers import Container, Order, Paths
 from reconciler.core.desired import Desired
-from reconciler.core.ledger import Claim, Ledger, LogPointer, ProjectRecord, Run, RunCreated, RunRecord
+from reconciler.core.ledger import Claim, Ledger, LogPointer, ProjectRecord, Run, RunCreated, RunRecord, SiteRecord
 from reconciler.core.names import Commit, NodeName, ProjectName, ShareId
 from reconciler.core.nodes import Gpu, NodeRecord
+from reconciler.core.status import Status
 
 
 class Clock(Protocol):
@@ -157,6 +158,8 @@ class Share(Protocol):
 
     def publish_run(self, project: ProjectName, created: RunCreated, record: RunRecord) -> bool: ...
 
+    def publish_site(self, record: SiteRecord) -> bool: ...
+
     def publish_node(self, record: NodeRecord) -> bool: ...
 
     def prepare(self, project: ProjectName, run: Run, claim: Claim) -> Paths:
@@ -179,8 +182,43 @@ class Share(Protocol):
 
     def heartbeat(self, node: NodeName, incarnation: str) -> Heartbeat: ...
 
+    def marks(self, group: str) -> frozenset[str]:
+        """Names that somebody has marked in this group: what was done once and need not be done again."""
+        ...
+
+    def mark(self, group: str, names: Iterable[str]) -> None:
+        """Remember them for every node, for good; marking again is no error. Names as in file names."""
+        ...
+
     def try_lock(self, name: str) -> Lock | None:
         """The lock, or None if another process holds it. Keeps nodes from wasting work, no more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the publisher has just published, and what it was made from."""
+
+    desired: Desired
+    ledger: Ledger
+    status: Status
+
+
+class Follower(Protocol):
+    """What the node that publishes does besides: proposals, notifications, commit statuses.
+
+    One call at a time, on a thread of its own; it may block. Level-triggered: each call looks at everything and
+    does what is not done yet, for after a crash or a change of publisher another one begins anew.
+    """
+
+    @property
+    def trouble(self) -> str:
+        """The condition's type while it fails, such as ``NotificationFailing``."""
+        ...
+
+    def follow(self, seen: Seen) -> float | None:
+        """Do what is due. WinslowError: tried again later, and told. Returns seconds after which to look again
+        though nothing changed (None: at the next publication)."""
         ...
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from reconciler.agent.ports import Clock, Lock, Observed, Share
+from reconciler.agent.ports import Clock, Lock, Observed, Seen, Share
 from reconciler.codec.observed import fold, headline
 from reconciler.core.status import Status
 from reconciler.errors import WinslowError
@@ -20,7 +20,7 @@ GIVE_UP = 60.0
 
 
 class Publisher:
-    def __init__(self, share: Share, observed: Observed, clock: Clock, look: Callable[[], Status | None]) -> None:
+    def __init__(self, share: Share, observed: Observed, clock: Clock, look: Callable[[], Seen | None]) -> None:
         """``look`` reads the ledger now and reports; None while there is nothing to say yet."""
         self._share = share
         self._observed = observed
@@ -29,8 +29,14 @@ class Publisher:
         self._lock: Lock | None = None
         self._published: Mapping[str, str] | None = None
         self._status: Status | None = None  # what was folded into it
+        self._seen: Seen | None = None
         self._failing_since: float | None = None
         self.error = ""
+
+    @property
+    def seen(self) -> Seen | None:
+        """What the branch says now, and what it was made from; None while another node publishes."""
+        return self._seen if self._lock is not None else None
 
     def publish(self) -> bool:
         """Publish if this node is (or can become) the publisher and something changed; True if it committed."""
@@ -52,20 +58,24 @@ class Publisher:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+        self._seen = None
 
     def _publish(self) -> bool:
         before = self._published if self._published is not None else self._observed.read()
-        status = self._look()
-        if status is None or (status == self._status and self._published is not None):
+        seen = self._look()
+        if seen is None:
             return False
-        files = fold(status)
-        self._status = status
+        if seen.status == self._status and self._published is not None:
+            self._seen = seen
+            return False
+        files = fold(seen.status)
+        self._status = seen.status
         if files == before:
-            self._published = files
+            self._published, self._seen = files, seen
             return False
         self._published = None  # unknown until the push has answered
         commit = self._observed.publish(files, headline(before, files))
-        self._published = files
+        self._published, self._seen = files, seen
         if commit is not None:
             log.info("observed_published", commit=commit)
         return commit is not None

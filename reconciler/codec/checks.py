@@ -16,6 +16,7 @@ from reconciler.core.names import PipelineName
 from reconciler.core.problems import Problem
 
 _ROOTS = ("resources", "input")
+_WAYS = ("webhook", "email", "command")
 
 
 def of_file(kind: Kind, document: Document, file: str) -> tuple[Problem, ...]:
@@ -26,7 +27,7 @@ def of_file(kind: Kind, document: Document, file: str) -> tuple[Problem, ...]:
         case Kind.PROJECT:
             return tuple(_inputs(document, file))
         case Kind.SITE:
-            return tuple(_times(document, file))
+            return (*_times(document, file), *_notifications(document, file), *_forge(document, file))
         case _:
             return ()
 
@@ -83,6 +84,32 @@ def _times(document: Document, file: str) -> Iterable[Problem]:
         yield _at(
             document, (where,), file, f"{message}; now {ttl.total_seconds():g}s and {heartbeat.total_seconds():g}s"
         )
+
+
+def _notifications(document: Document, file: str) -> Iterable[Problem]:
+    """Each has a name of its own and exactly one way to tell."""
+    seen: set[str] = set()
+    for index, entry in enumerate(document.data.get("notifications", [])):
+        name, ways = entry["name"], [way for way in _WAYS if way in entry]
+        if name in seen:
+            message = f"the notification '{name}' stands here twice; give one another name"
+            yield _at(document, ("notifications", index, "name"), file, message)
+        seen.add(name)
+        if len(ways) != 1:
+            found = f"names {' and '.join(ways)}" if ways else "does not say how to tell anybody"
+            message = f"notification '{name}' {found}; write exactly one of webhook, email, command"
+            yield _at(document, ("notifications", index), file, message)
+        mail = entry.get("email", {})
+        if ("user" in mail) != ("password" in mail):
+            message = f"notification '{name}': user and password of an e-mail server go together; write both or neither"
+            yield _at(document, ("notifications", index, "email"), file, message)
+
+
+def _forge(document: Document, file: str) -> Iterable[Problem]:
+    forge = document.data.get("forge", {})
+    if forge.get("commit_status") and "token" not in forge:
+        message = "commit_status needs the forge's token; write for example token: {secret: forge-token}"
+        yield _at(document, ("forge", "commit_status"), file, message)
 
 
 def of_project(document: Document, file: str, pipeline: Pipeline) -> Iterable[Problem]:

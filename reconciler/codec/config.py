@@ -49,6 +49,7 @@ def _config(data: Data, folder: Path) -> NodeConfig:
         listen=data.get("listen"),
         hook_token_file=_optional_path(data, "hook_token_file", folder),
         secrets_dir=_optional_path(data, "secrets_dir", folder),
+        commands={name: tuple(command) for name, command in data.get("commands", {}).items()},
         reserve=_reserve(data.get("reserve", {})),
         docker=_docker(data.get("docker", {})),
         process=_process(data.get("process", {})),

@@ -14,21 +14,26 @@ from reconciler.core.ledger import (
     Failed,
     Lost,
     ProjectRecord,
+    Purged,
     Released,
     Restored,
+    RewriteAccepted,
     RunCreated,
     RunRecord,
+    SiteRecord,
 )
 from reconciler.core.nodes import NodeRecord
 from reconciler.errors import RecordUnreadable
 
-AnyRecord = ProjectRecord | RunRecord | NodeRecord
+AnyRecord = ProjectRecord | RunRecord | NodeRecord | SiteRecord
 
 KINDS: dict[str, type[AnyRecord]] = {
     "DESIRED": DesiredSeen,
     "RUN": RunCreated,
     "DELETED": Deleted,
     "RESTORED": Restored,
+    "PURGED": Purged,
+    "REWRITE_ACCEPTED": RewriteAccepted,
     "CLAIM": Claim,
     "DONE": Done,
     "FAILED": Failed,

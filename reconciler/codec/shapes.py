@@ -6,13 +6,16 @@ from typing import Any
 
 from reconciler.codec.quantities import duration, memory
 from reconciler.core.desired import (
+    Command,
     Confirm,
+    Email,
     Environment,
     Forge,
     Gpus,
     Network,
     Next,
     NodePolicy,
+    Notification,
     Pipeline,
     Project,
     Requires,
@@ -22,6 +25,7 @@ from reconciler.core.desired import (
     Stage,
     StageOverride,
     Then,
+    Webhook,
     Workspace,
 )
 from reconciler.core.names import Blob, PipelineName, ProjectName, StageName
@@ -136,10 +140,56 @@ def site(data: Data) -> Site:
     usual = Site()
     return Site(
         environment=environment(data.get("environment")),
-        forge=Forge(kind=data["forge"]["kind"], url=data["forge"]["url"]) if "forge" in data else None,
+        forge=_forge(data["forge"]) if "forge" in data else None,
+        proposals=data.get("proposals", usual.proposals),
+        notifications=tuple(_notification(entry) for entry in data.get("notifications", ())),
+        retention=duration(data["retention"]) if "retention" in data else usual.retention,
+        confirm_deletion=data.get("confirm_deletion"),
         heartbeat=_optional_duration(data.get("heartbeat")) or usual.heartbeat,
         ttl=_optional_duration(data.get("ttl")) or usual.ttl,
     )
+
+
+def _forge(data: Data) -> Forge:
+    return Forge(
+        kind=data["kind"],
+        url=data["url"],
+        api=data.get("api"),
+        token=_secret(data.get("token")),
+        commit_status=data.get("commit_status", False),
+    )
+
+
+def _notification(data: Data) -> Notification:
+    """Exactly one sink is there: ``checks`` has made sure."""
+    usual = Notification(name="", sink=Command(name=""))
+    return Notification(
+        name=data["name"],
+        sink=_sink(data),
+        phases=tuple(data.get("phases", usual.phases)),
+        tags=tuple(data.get("tags", usual.tags)),
+    )
+
+
+def _sink(data: Data) -> Webhook | Email | Command:
+    if "webhook" in data:
+        return Webhook(url=data["webhook"]["url"], key=_secret(data["webhook"].get("secret")))
+    if "command" in data:
+        return Command(name=data["command"])
+    mail = data["email"]
+    return Email(
+        to=tuple(mail["to"]),
+        sender=mail["from"],
+        host=mail["host"],
+        port=mail.get("port"),
+        security=mail.get("security", "none"),
+        user=mail.get("user"),
+        password=_secret(mail.get("password")),
+    )
+
+
+def _secret(data: Data | None) -> Secret | None:
+    return None if data is None else Secret(data["secret"])
 
 
 def _next(data: Data) -> Next:

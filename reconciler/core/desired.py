@@ -156,14 +156,55 @@ class NodePolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forge:
-    kind: str
+    kind: str  # gitlab, github, forgejo or gitea
     url: str  # of the repository's web page, without a trailing slash
+    api: str | None = None  # base of the API; None: the kind's usual one at the url's host
+    token: Secret | None = None
+    commit_status: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    url: str
+    key: Secret | None = None  # of the HMAC-SHA256 signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Email:
+    to: tuple[str, ...]
+    sender: str  # written `from`
+    host: str
+    port: int | None = None  # None: 25, 587 with starttls, 465 with tls
+    security: str = "none"  # none, starttls, tls
+    user: str | None = None
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program that the nodes' own node.yaml names: git alone can't make a node run one."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """Who is told of which transitions. ``phases`` are words of ProjectPhase; no tags: all projects."""
+
+    name: str
+    sink: Webhook | Email | Command
+    phases: tuple[str, ...] = ("AwaitingInput", "Failed", "Succeeded", "Invalid")
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     environment: Environment = field(default_factory=dict)
     forge: Forge | None = None
+    proposals: bool = True  # offer branches where a project waits for a person
+    notifications: tuple[Notification, ...] = ()
+    retention: timedelta = timedelta(days=7)  # of a deleted project's files
+    confirm_deletion: str | None = None  # (the beginning of) the commit that deletes many projects and is meant to
     heartbeat: timedelta = timedelta(seconds=5)
     ttl: timedelta = timedelta(seconds=60)
 

@@ -106,7 +106,43 @@ class Restored(Record):
     commit: Commit
 
 
-ProjectRecord = DesiredSeen | RunCreated | Deleted | Restored
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purged(Record):
+    """PURGED: the retention of a deleted project is over. Whoever published it moves the files to ``trash/``.
+
+    Like any record it competes for its number: a RESTORED that stands there first keeps everything.
+    """
+
+    commit: Commit
+
+
+ProjectRecord = DesiredSeen | RunCreated | Deleted | Restored | Purged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retired:
+    """What is left of a purged project: its last numbers. A namesake continues above them."""
+
+    record: RecordNumber
+    run: RunNumber
+
+
+# --- the site's records --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteAccepted(Record):
+    """A person accepts that main's history was rewritten: work goes on from ``head``.
+
+    ``superseded`` are the commits that projects' records name and ``head`` does not contain; from now on they
+    count as contained, also on nodes whose clone never had them.
+    """
+
+    head: Commit
+    superseded: tuple[Commit, ...] = ()
+
+
+SiteRecord = RewriteAccepted
 
 
 # --- a run's records -----------------------------------------------------------------------------
@@ -274,6 +310,7 @@ class Run:
 class ProjectHistory:
     records: tuple[ProjectRecord, ...] = ()
     runs: tuple[Run, ...] = ()  # in order of their numbers
+    retired: Retired | None = None  # a namesake was purged before: numbers go on above its own
 
     @property
     def next_number(self) -> RecordNumber:
@@ -301,6 +338,7 @@ class Ledger:
     share: ShareId
     projects: Mapping[ProjectName, ProjectHistory] = field(default_factory=dict)
     unreadable: Mapping[ProjectName, str] = field(default_factory=dict)  # records that can't be read: why
+    site: tuple[SiteRecord, ...] = ()
 
     def history(self, project: ProjectName) -> ProjectHistory:
         return self.projects.get(project, ProjectHistory())

@@ -98,6 +98,15 @@ class RunStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A branch that Winslow prepared: merging it goes on. ``url`` is where the forge lets a person merge it."""
+
+    branch: str
+    title: str  # what merging does: "Start stage 'track' after run 3"
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectStatus:
     project: ProjectName
     name: str
@@ -110,6 +119,7 @@ class ProjectStatus:
     stages: tuple[StageStatus, ...]
     runs: tuple[RunStatus, ...]
     path: str = ""  # of the project's file in the state repository
+    offers: tuple[Offer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

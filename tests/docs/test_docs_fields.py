@@ -16,6 +16,7 @@ Schema = dict[str, Any]
 
 TABLES = {
     ("site", "Fields"): ("site", ()),
+    ("site", "Notifications"): ("site", ("properties", "notifications", "items")),
     ("pipeline", "Fields"): ("pipeline", ()),
     ("pipeline", "Fields of a stage"): ("pipeline", ("properties", "stages", "items")),
     ("pipeline", "requires"): ("common", ("$defs", "requires")),

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -35,12 +35,15 @@ from reconciler.core.ledger import (
     Lost,
     ProjectHistory,
     ProjectRecord,
+    Purged,
     Released,
     Restored,
+    RewriteAccepted,
     Run,
     RunCreated,
     RunPhase,
     RunRecord,
+    SiteRecord,
 )
 from reconciler.core.names import NodeName, ProjectName, ShareId
 from reconciler.core.nodes import NodeRecord
@@ -69,12 +72,13 @@ class SharedDirectory:
         self.layout = Layout(root)
         tmp = self.layout.tmp
         self._project_records: RecordStore[ProjectRecord] = RecordStore(
-            tmp, _loader(DesiredSeen, RunCreated, Deleted, Restored), writer=writer
+            tmp, _loader(DesiredSeen, RunCreated, Deleted, Restored, Purged), writer=writer
         )
         self._run_records: RecordStore[RunRecord] = RecordStore(
             tmp, _loader(Claim, Done, Failed, Released, Aborted, Lost), writer=writer
         )
         self._node_records: RecordStore[NodeRecord] = RecordStore(tmp, _loader(NodeRecord), writer=writer)
+        self._site_records: RecordStore[SiteRecord] = RecordStore(tmp, _loader(RewriteAccepted), writer=writer)
         self._started: dict[Path, datetime] = {}
         self._settled: dict[Path, Run] = {}  # final, output published: nothing about them changes any more
         self._share: ShareId | None = None
@@ -135,7 +139,8 @@ class SharedDirectory:
                     continue
                 if history.records:
                     projects[name] = history
-        return Ledger(share=share, projects=projects, unreadable=unreadable)
+            site = self._site_records.read(self.layout.site_records)
+        return Ledger(share=share, projects=projects, unreadable=unreadable, site=site)
 
     def _history(self, project: ProjectName) -> ProjectHistory:
         records = self._project_records.read(self.layout.project_records(project))
@@ -243,6 +248,32 @@ class SharedDirectory:
         self.identity()
         with translated(self.layout.root):
             return HeartbeatFile(self.layout.heartbeat(node, incarnation))
+
+    # --- the site ---
+
+    def publish_site(self, record: SiteRecord) -> bool:
+        self.identity()
+        with translated(self.layout.root):
+            return self._site_records.publish(
+                self.layout.site_records, record.number, dump_record(record), record.token
+            )
+
+    def marks(self, group: str) -> frozenset[str]:
+        """What has been marked by anybody: names alone, for a mark holds nothing."""
+        with translated(self.layout.root):
+            try:
+                with os.scandir(self.layout.marks(group)) as entries:
+                    return frozenset(entry.name for entry in entries)
+            except FileNotFoundError:
+                return frozenset()
+
+    def mark(self, group: str, names: Iterable[str]) -> None:
+        self.identity()
+        with translated(self.layout.root):
+            directory = self.layout.marks(group)
+            directory.mkdir(parents=True, exist_ok=True)
+            for name in names:
+                (directory / name).touch()
 
     # --- locks ---
 

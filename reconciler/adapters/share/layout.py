@@ -35,6 +35,20 @@ class Layout:
     def locks(self) -> Path:
         return self.root / "locks"
 
+    @property
+    def trash(self) -> Path:
+        return self.root / "trash"
+
+    @property
+    def site_records(self) -> Path:
+        return self.root / "site" / "records"
+
+    def marks(self, group: str) -> Path:
+        return self.root / "marks" / group
+
+    def retired(self, project: ProjectName) -> Path:
+        return self.root / "retired" / f"{project}.json"
+
     def project(self, project: ProjectName) -> Path:
         return self.projects / project
 

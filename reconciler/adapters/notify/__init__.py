@@ -1,0 +1,1 @@
+"""Ways to tell people: webhook, e-mail, a command of the node."""
