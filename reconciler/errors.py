@@ -44,6 +44,22 @@ class SecretMissing(WinslowError):
     """This node lacks a secret; another one may have it, and this one once somebody puts it there."""
 
 
+class ForgeUnavailable(Transient):
+    """The forge's API does not answer, or asks to be left alone: for ``retry_after`` seconds, if it says so."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ForgeRefused(WinslowError):
+    """The forge's API says no: a token, its scopes or an address has to be changed first."""
+
+
+class CommitUnknown(ForgeRefused):
+    """The forge does not have this commit (yet); it may well take statuses of others."""
+
+
 class Superseded(WinslowError):
     """Somebody else's record stands where ours should: stop, and keep the hands off."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from reconciler.core.commit_status import CommitState
 from reconciler.core.containers import Container, Order, Paths
 from reconciler.core.desired import Desired
 from reconciler.core.ledger import Claim, Ledger, LogPointer, ProjectRecord, Run, RunCreated, RunRecord, SiteRecord
@@ -202,6 +203,26 @@ class Seen:
     desired: Desired
     ledger: Ledger
     status: Status
+
+
+class Forge(Protocol):
+    """The API of what serves the state repository: GitLab, GitHub, Forgejo, Gitea.
+
+    Errors: ForgeUnavailable (later, perhaps at a time it names), CommitUnknown, ForgeRefused (a person has to change
+    something). One thread at a time.
+    """
+
+    def set_status(
+        self, commit: Commit, state: CommitState, *, context: str, description: str, target_url: str | None = None
+    ) -> None:
+        """Show beside the commit, under ``context``, what became of it; saying the same again is no error."""
+        ...
+
+    def close_requests(self, branch: str) -> None:
+        """Close the open merge or pull requests that come from ``branch``; that there are none is no error."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Follower(Protocol):
