@@ -17,6 +17,14 @@ class Transient(WinslowError):
     """The outside world did not answer this time; the next tick tries again."""
 
 
+class TryLater(Transient):
+    """Not now, but worth trying again ``after`` so many seconds: the other side's wish, or our own back-off."""
+
+    def __init__(self, message: str, *, after: float) -> None:
+        super().__init__(message)
+        self.after = after
+
+
 class ShareUnavailable(Transient):
     """The shared directory is not mounted, not ours, read-only, full or not answering."""
 

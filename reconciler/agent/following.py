@@ -5,7 +5,7 @@ import structlog
 from reconciler.agent.ports import Follower
 from reconciler.agent.publisher import Publisher
 from reconciler.core.status import Condition, condition
-from reconciler.errors import WinslowError
+from reconciler.errors import TryLater, WinslowError
 
 log = structlog.get_logger()
 
@@ -42,6 +42,6 @@ class Following:
             if str(error) != self._error:
                 log.warning("follower_failed", follower=self.name, error=str(error))
             self._error = str(error)
-            return AFTER_FAULT
+            return min(error.after, AGAIN) if isinstance(error, TryLater) else AFTER_FAULT
         self._error = ""
         return AGAIN if rest is None else min(rest, AGAIN)

@@ -238,8 +238,8 @@ class Follower(Protocol):
         ...
 
     def follow(self, seen: Seen) -> float | None:
-        """Do what is due. WinslowError: tried again later, and told. Returns seconds after which to look again
-        though nothing changed (None: at the next publication)."""
+        """Do what is due. WinslowError: tried again later (TryLater: when it says), and told. Returns seconds after
+        which to look again though nothing changed (None: at the next publication)."""
         ...
 
 

@@ -212,16 +212,15 @@ def _as_base(history: ProjectHistory, number: RunNumber) -> Base | None:
 
 
 def _failed(last: Run, history: ProjectHistory) -> Wait:
-    word = {RunPhase.ABORTED: "was aborted", RunPhase.LOST: "was lost for good"}.get(last.phase, "failed")
-    why, reason = (
-        (last.last.message, last.last.reason) if isinstance(last.last, Failed | Lost) else ("", last.phase.value)
-    )
-    return Wait(
-        phase=ProjectPhase.FAILED,
-        reason=reason,
-        message=f"run {last.number} ({last.stage}) {word}" + (f": {why}" if why else ""),
-        edit=request_line(last.stage, history),
-    )
+    reason, message = how_it_failed(last)
+    return Wait(phase=ProjectPhase.FAILED, reason=reason, message=message, edit=request_line(last.stage, history))
+
+
+def how_it_failed(run: Run) -> tuple[str, str]:
+    """Reason and message of a run that ended otherwise than well."""
+    word = {RunPhase.ABORTED: "was aborted", RunPhase.LOST: "was lost for good"}.get(run.phase, "failed")
+    why, reason = (run.last.message, run.last.reason) if isinstance(run.last, Failed | Lost) else ("", run.phase.value)
+    return reason, f"run {run.number} ({run.stage}) {word}" + (f": {why}" if why else "")
 
 
 def _pipeline_missing(desired: Desired, project: Project) -> Wait:
