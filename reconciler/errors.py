@@ -64,8 +64,8 @@ class ForgeRefused(WinslowError):
     """The forge's API says no: a token, its scopes or an address has to be changed first."""
 
 
-class CommitUnknown(ForgeRefused):
-    """The forge does not have this commit (yet); it may well take statuses of others."""
+class StatusRefused(ForgeRefused):
+    """The forge does not take this one status, mostly for a commit that it does not have (yet); others may pass."""
 
 
 class Superseded(WinslowError):

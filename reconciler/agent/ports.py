@@ -208,8 +208,8 @@ class Seen:
 class Forge(Protocol):
     """The API of what serves the state repository: GitLab, GitHub, Forgejo, Gitea.
 
-    Errors: ForgeUnavailable (later, perhaps at a time it names), CommitUnknown, ForgeRefused (a person has to change
-    something). One thread at a time.
+    Errors: ForgeUnavailable (try later), ForgeRefused (a person has to change something), of it StatusRefused (this
+    one only). One thread at a time.
     """
 
     def set_status(
