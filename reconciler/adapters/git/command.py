@@ -13,7 +13,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -89,12 +89,18 @@ class Broken(SourceUnavailable):
 
 
 class GitCommand:
-    """Runs git in one bare repository."""
+    """Runs git in one bare repository.
 
-    def __init__(self, directory: Path, remote: Remote, timeout: float) -> None:
+    ``inherited``: variables of git's own that hold in spite of all, such as where a hook finds what was pushed.
+    """
+
+    def __init__(
+        self, directory: Path, remote: Remote, timeout: float, *, inherited: Mapping[str, str] | None = None
+    ) -> None:
         self.directory = directory
         self.timeout = timeout
         self._remote = remote
+        self._inherited = dict(inherited or {})
 
     def run(self, *arguments: str, stdin: bytes = b"", timeout: float | None = None) -> Result:
         """Run to the end, whatever its exit code. TimedOut when the deadline (seconds) passes."""
@@ -131,7 +137,8 @@ class GitCommand:
     def _start(self, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
         program = git.Git(self.directory if self.directory.is_dir() else None)
         program.update_environment(**self._environment())
-        unwanted = [part for name in unwanted_variables() for part in ("-u", name)]
+        names = (name for name in unwanted_variables() if name not in self._inherited)
+        unwanted = [part for name in names for part in ("-u", name)]
         command = [*(["env", *unwanted] if unwanted else []), "git", f"--git-dir={self.directory}", *arguments]
         try:
             handle = program.execute(command, istream=subprocess.PIPE, as_process=True, start_new_session=True)
@@ -154,7 +161,7 @@ class GitCommand:
         }
         for index, (key, value) in enumerate(OVERRIDES.items()):
             environment |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
-        return environment
+        return {**environment, **self._inherited}
 
     def write_configuration(self) -> None:
         """Our own "global" configuration: it includes the user's and adds what only such a file may say.
