@@ -87,7 +87,20 @@ def _files(desired: Desired, project: Project) -> list[Condition]:
 
 
 def _environment_changed(desired: Desired, project: Project, history: ProjectHistory) -> Condition | None:
-    """An environment change alone starts nothing; name the first stage it concerns, and the line that runs it.
+    """An environment change alone starts nothing; the line that runs the stage again."""
+    found = changed_environment(desired, project, history)
+    if found is None:
+        return None
+    run, names = found
+    return condition(
+        "EnvironmentChanged",
+        f"{', '.join(names)} changed since run {run.number} ({run.stage}); to run it again: "
+        + request_line(run.stage, history),
+    )
+
+
+def changed_environment(desired: Desired, project: Project, history: ProjectHistory) -> tuple[Run, list[str]] | None:
+    """The newest success of the first stage that would now run with other variables, and their names.
 
     Later stages are not named: run again alone they would mix new settings with old inputs.
     """
@@ -96,11 +109,7 @@ def _environment_changed(desired: Desired, project: Project, history: ProjectHis
         done = (run for run in reversed(history.runs) if run.stage == stage.name and run.phase is RunPhase.SUCCEEDED)
         run = next(done, None)
         if pipeline is not None and run is not None and (names := _changed(desired, pipeline, stage, project, run)):
-            return condition(
-                "EnvironmentChanged",
-                f"{', '.join(names)} changed since run {run.number} ({stage.name}); to run it again: "
-                + request_line(stage.name, history),
-            )
+            return run, names
     return None
 
 
