@@ -109,10 +109,12 @@ def _same(one: object, other: object) -> bool:
 
 def _changed(text: str, change: Change, data: dict[str, Any]) -> str:
     root = spans(text)
-    if root is None:
-        return text if isinstance(change, Drop) else _first_key(text, change)
     if isinstance(change, Drop):
-        return _dropped(text, root, change.path)
+        return _dropped(text, root, change.path) if root else text
+    if root is None:
+        return _first_key(text, change)
+    if not root.mapping:
+        raise Unsafe("it says null instead of fields")
     return _put(text, root, change, data)
 
 
@@ -211,7 +213,7 @@ def _check_free(span: Span) -> None:
 
 def _by_hand(document: Document, change: Change, file: str, why: str) -> str:
     name, *rest = change.path
-    line = document.key(change.path).line
+    line = max(document.key(change.path[:depth]).line for depth in range(1, len(change.path) + 1))
     if isinstance(change, Drop):
         todo = f"remove {'.'.join(change.path)} yourself in line {line}"
     else:

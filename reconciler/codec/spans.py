@@ -59,7 +59,7 @@ class Item:
 def spans(text: str) -> Span | None:
     """The root value's span; None if the document is empty."""
     events: list[Any] = list(yaml.parse(text, Loader=PARSER))
-    aliased: set[str] = {event.anchor for event in events if isinstance(event, yaml.AliasEvent)}
+    aliased = {event.anchor for event in events if isinstance(event, yaml.AliasEvent) and event.anchor}
     reader = _Reader(text, iter(events), aliased)
     for event in reader.events:
         if isinstance(event, yaml.DocumentStartEvent):
@@ -89,9 +89,10 @@ class _Reader:
     def _fill(self, span: Span, begin: Any) -> None:
         span.flow = bool(begin.flow_style)
         for event in self.events:
-            if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
+            after: int = event.end_mark.index
+            if isinstance(event, yaml.CollectionEndEvent):
                 # A block collection's own end lies behind the comments after it.
-                span.end = event.end_mark.index if span.flow else max(item.end for item in span.items)
+                span.end = after if span.flow else max(item.end for item in span.items)
                 return
             first = self.value(event)
             if span.mapping:

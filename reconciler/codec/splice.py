@@ -52,8 +52,8 @@ def _added_in_flow(source: str, parent: Span, name: str | None, value: Any) -> s
         at = parent.items[-1].end
         return source[:at] + ", " + new + source[at:]
     at = source.index("{" if parent.mapping else "[", parent.start) + 1
-    behind = source[at : parent.end]
-    return source[:at] + new + (behind.lstrip(" ") if behind.strip(" ") in ("}", "]") else behind)
+    closing = source[at : parent.end].lstrip(" ")
+    return source[:at] + new + (closing if len(closing) == 1 else source[at : parent.end]) + source[parent.end :]
 
 
 def key_at_the_end(source: str, name: str, value: Any) -> str:
