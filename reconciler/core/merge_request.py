@@ -24,7 +24,8 @@ def push_arguments(
     named = one_line(title, TITLE) or branch
     options: list[str] = []
     if kind == "gitlab":
-        said = r"\n".join(_lines(description, DESCRIPTION))  # how GitLab wants its line breaks
+        lines = [line.replace(r"\n", r"\ n") for line in _lines(description, DESCRIPTION)]
+        said = r"\n".join(lines)  # GitLab's line break: nothing that a program logged may become one
         options = ["create", f"target={target}", f"title={named}", f"description={said}", "remove_source_branch"]
         options = [f"merge_request.{option}" for option in options]
     elif kind in AGIT:

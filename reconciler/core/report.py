@@ -25,6 +25,7 @@ from reconciler.core.names import NodeName, PipelineName, ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.placement import Need, place, usage
 from reconciler.core.problems import Severity
+from reconciler.core.proposals import offer, proposals_of
 from reconciler.core.requests import request_conditions, request_line
 from reconciler.core.start import by_node, queued, requires_of
 from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status, WaitingFor
@@ -106,6 +107,7 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
     wait, _ = explain(desired, ledger, nodes, project)
     pipeline = desired.pipelines.get(project.pipeline)
     stages = [stage.name for stage in pipeline.stages] if pipeline else []
+    proposed = proposals_of(desired, project, history, wait) if desired.site.proposals else ()
     return ProjectStatus(
         project=name,
         name=project.name,
@@ -122,6 +124,7 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
         stages=tuple(stage_entry(history, stage, awaited=wait.stage == stage) for stage in stages),
         runs=tuple(run_entry(name, run) for run in history.runs),
         path=project.path,
+        offers=tuple(offer(proposal, desired.site.forge, branch) for proposal in proposed),
     )
 
 

@@ -64,13 +64,20 @@ def _outlived_by_failure(request: Next, last: Run, history: ProjectHistory) -> b
     return first is not None and first.open_run == last.number and first.abort != last.number
 
 
-def request_line(stage: StageName, history: ProjectHistory) -> str:
-    """The YAML that asks for ``stage`` now and works: with an id, if the same request was spent already."""
+def request_now(stage: StageName, history: ProjectHistory) -> Next:
+    """What asks for ``stage`` now and works: with an id, if the same request was spent already."""
     after = history.last_run.number if history.last_run else None
     for spare in _spare_ids(history):
-        if request_is_due(Next(stage=stage, after=after, id=spare), history):
-            return next_line(stage, after, spare)
-    return next_line(stage, after)  # a run is open: the request waits for it
+        request = Next(stage=stage, after=after, id=spare)
+        if request_is_due(request, history):
+            return request
+    return Next(stage=stage, after=after)  # a run is open: the request waits for it
+
+
+def request_line(stage: StageName, history: ProjectHistory) -> str:
+    """The YAML of ``request_now``."""
+    request = request_now(stage, history)
+    return next_line(stage, request.after, request.id)
 
 
 def _spare_ids(history: ProjectHistory) -> Iterator[str | None]:

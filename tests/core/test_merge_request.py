@@ -49,3 +49,9 @@ def test_whatever_somebody_wrote_fits_on_a_command_line(kind: str) -> None:
     assert title.startswith("a b")
     assert len(title) <= TITLE
     assert title.endswith("...")
+
+
+def test_no_logged_text_breaks_a_line_of_gitlabs_description() -> None:
+    """A line that begins with a slash is a command to GitLab, unless it stands in a block of code."""
+    found = arguments("gitlab", description=r"    C:\new\n/merge")
+    assert r"--push-option=merge_request.description=    C:\ new\ n/merge" in found

@@ -1,0 +1,181 @@
+"""Proposals: branches that hold exactly the edit with which a waiting project goes on. Merging one is the answer.
+
+Only a ``next`` is proposed: it is a compare-and-swap, so that it does nothing when it is merged late or twice.
+``paused: false`` and ``environment`` are levels that hold whenever they are merged, and what is missing in
+an environment only a person knows.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote
+
+from reconciler.core.decide import Wait, decide
+from reconciler.core.desired import Desired, Forge, Next, Project
+from reconciler.core.ledger import Ledger, ProjectHistory
+from reconciler.core.names import Blob, Commit, ProjectName
+from reconciler.core.requests import canonical, next_line, request_line, request_now
+from reconciler.core.status import Offer, ProjectPhase
+
+PREFIX = "proposals/"
+AWAITED = (ProjectPhase.AWAITING_INPUT, ProjectPhase.FAILED)
+
+
+class Kind(StrEnum):
+    CONTINUE = "continue"
+    REDO = "redo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """``request`` is to stand as ``next`` in the project's file ``path``, whose content is ``blob``."""
+
+    project: ProjectName
+    run: int  # the project's last run; 0: none yet
+    kind: Kind
+    path: str
+    blob: Blob
+    request: Next
+
+    @property
+    def branch(self) -> str:
+        return f"{PREFIX}{self.project}/{self.run}-{self.kind}"
+
+    @property
+    def title(self) -> str:
+        again = " again" if self.kind is Kind.REDO else ""
+        after = f" after run {self.run}" if self.run else ""
+        return f"Start stage '{self.request.stage}'{again}{after}"
+
+    @property
+    def line(self) -> str:
+        """The YAML that merging brings."""
+        return next_line(self.request.stage, self.request.after, self.request.id)
+
+    @property
+    def fields(self) -> dict[str, str | int]:
+        """The value of ``next``."""
+        found = {"stage": self.request.stage, "after": self.request.after, "id": self.request.id}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def key(self) -> str:
+        """The same for the same edit of the same file."""
+        return hashlib.sha256(f"{self.path}\0{self.blob}\0{canonical(self.request)}".encode()).hexdigest()[:16]
+
+
+# --- which should stand now ---
+
+
+def proposals(desired: Desired, ledger: Ledger) -> tuple[Proposal, ...]:
+    """All that should stand now."""
+    return tuple(_proposals(desired, ledger)) if desired.site.proposals else ()
+
+
+def _proposals(desired: Desired, ledger: Ledger) -> Iterator[Proposal]:
+    for name, project in sorted(desired.projects.items()):
+        history = ledger.history(name)
+        if name not in ledger.unreadable:
+            decision = decide(desired, project, history)
+            yield from proposals_of(desired, project, history, decision) if isinstance(decision, Wait) else ()
+
+
+def proposals_of(desired: Desired, project: Project, history: ProjectHistory, wait: Wait) -> tuple[Proposal, ...]:
+    """The answer that ``wait`` names and, where that is another one, the last stage again.
+
+    None for a broken file: its last good version goes on, and an edit of the broken one would not be read.
+    """
+    pipeline = desired.pipelines.get(project.pipeline)
+    if wait.phase not in AWAITED or pipeline is None or project.path in desired.stale:
+        return ()
+    stages = [stage.name for stage in pipeline.stages]
+    onward = next((stage for stage in stages if request_line(stage, history) == wait.edit), None)
+    if onward is None:  # the edit is no `next`, or there is none
+        return ()
+    last = history.last_run
+    asked = {Kind.CONTINUE: onward}
+    if last is not None and last.stage != onward and last.stage in stages:
+        asked[Kind.REDO] = last.stage
+    return tuple(
+        Proposal(
+            project=project.id,
+            run=last.number if last else 0,
+            kind=kind,
+            path=project.path,
+            blob=project.blob,
+            request=request_now(stage, history),
+        )
+        for kind, stage in asked.items()
+    )
+
+
+# --- what has to be done about it ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A branch below ``proposals/`` as the remote has it. No ``key``: its newest commit is somebody else's."""
+
+    branch: str
+    commit: Commit
+    key: str | None = None
+    is_merged: bool = False  # into main: it has nothing to offer any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    proposal: Proposal
+    expected: Commit | None  # where the branch stands now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A branch to make: one commit that gives ``path`` the content ``text``."""
+
+    branch: str
+    expected: Commit | None
+    path: str
+    text: str
+    key: str
+    title: str
+    description: str
+
+
+def differences(
+    wanted: Iterable[Proposal], standing: Sequence[Standing]
+) -> tuple[tuple[Push, ...], tuple[Standing, ...]]:
+    """What to push and what to withdraw. Somebody else's commit is neither replaced nor removed.
+
+    A branch whose edit is still the right one stays as it is, however far main has moved on.
+    """
+    proposed = {proposal.branch: proposal for proposal in wanted}
+    found = {one.branch: one for one in standing}
+    push = [
+        Push(proposal=proposal, expected=found[branch].commit if branch in found else None)
+        for branch, proposal in proposed.items()
+        if branch not in found or _is_outdated(found[branch], proposal)
+    ]
+    return tuple(push), tuple(one for one in standing if one.key is not None and one.branch not in proposed)
+
+
+def _is_outdated(standing: Standing, proposal: Proposal) -> bool:
+    return standing.key is not None and (standing.key != proposal.key or standing.is_merged)
+
+
+# --- what people are shown ---
+
+
+def offer(proposal: Proposal, forge: Forge | None, target: str) -> Offer:
+    url = None
+    if forge is not None and forge.kind == "gitlab":
+        branches = f"merge_request%5Bsource_branch%5D={quote(proposal.branch, safe='')}"
+        url = f"{forge.url}/-/merge_requests/new?{branches}&merge_request%5Btarget_branch%5D={quote(target, safe='')}"
+    elif forge is not None:
+        url = f"{forge.url}/compare/{quote(target)}...{quote(proposal.branch)}"
+    return Offer(branch=proposal.branch, title=proposal.title, url=url)
+
+
+def merge_command(offer: Offer) -> str:
+    """For a clone of the state repository that is on main."""
+    return f"git pull --no-rebase --no-edit origin {offer.branch} && git push"
