@@ -65,7 +65,8 @@ class Agent:
         self._runtime = runtime
         self._clock = clock
         self._fetched = Fetched(desired=None)
-        self._ancestry = Ancestry(source)
+        self._ancestry = Ancestry(source.descends)
+        self._publishers_ancestry = Ancestry(source.descends)  # each for one thread
         self._memory = Memory()
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
@@ -166,7 +167,7 @@ class Agent:
     def fetch(self) -> bool:
         """Look at the remote; True if there is a new desired commit."""
         before = self._fetched.desired
-        found = self._source.fetch()
+        found = self._source.fetch(self._ledger.site if self._ledger is not None else ())
         if found.error and found.error != self._fetched.error:
             log.warning("source_fault", reason=found.reason, error=found.error)
         self._fetched = found
@@ -175,12 +176,15 @@ class Agent:
     def beat(self) -> None:
         """Our heartbeat, and a look at everybody else's."""
         said = troubles(self.conditions(), self._applier.faults)
-        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), **said}
+        desired = self._fetched.desired
+        works_from = {"commit": desired.commit} if desired is not None else {}
+        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), **works_from, **said}
         self._liveness.beat(facts, self.site().heartbeat.total_seconds())
 
     def tick(self) -> bool:
         """Observe, plan, apply once; True if another tick should follow at once."""
-        desired = self._fetched.desired
+        fetched = self._fetched
+        desired = fetched.desired
         if desired is None:
             return False
         try:
@@ -199,7 +203,7 @@ class Agent:
             self._clock,
             self._containers,
             jobs=self._workers.busy(),
-            contained=self._ancestry.of(desired, ledger),
+            contained=self._ancestry.of(desired.commit, ledger, followed=fetched.followed),
             memory=self._memory,
             may_claim=not self._liveness.error,
         )
@@ -217,7 +221,7 @@ class Agent:
 
     @property
     def is_behind(self) -> bool:
-        """Does the ledger name a commit that our clone lacks?"""
+        """Was the ledger written from a commit that we don't have, or not yet?"""
         return self._ancestry.is_behind
 
     @property
@@ -255,11 +259,15 @@ class Agent:
         return (*found, *(one for following in self.following for one in following.conditions))
 
     def look(self) -> Seen | None:
-        """What the publisher folds: read from the ledger now."""
-        desired = self._fetched.desired
+        """What the publisher folds: read from the ledger now. None while others have a newer view of main."""
+        fetched = self._fetched
+        desired = fetched.desired
         if desired is None:
             return None
         ledger, nodes = self._share.read(), self._liveness.nodes()
+        self._publishers_ancestry.of(desired.commit, ledger, followed=fetched.followed)
+        if self._publishers_ancestry.is_older:
+            return None
         conditions = tuple(c for c in self.conditions() if c.type == "SourceRewritten")
         status = report(desired, ledger, nodes, branch=self.config.branch, conditions=conditions)
         return Seen(desired=desired, ledger=ledger, status=status)

@@ -1,15 +1,15 @@
 """Looking at everything: what plan() needs, read anew at each tick."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from reconciler.agent.containers import Containers
-from reconciler.agent.ports import Clock, Source
+from reconciler.agent.ports import Clock
 from reconciler.agent.workers import Job
 from reconciler.core.containers import ClaimKey, ContainerState
-from reconciler.core.desired import Desired
 from reconciler.core.draft import Me
 from reconciler.core.ledger import Ledger
-from reconciler.core.names import Commit, NodeName
+from reconciler.core.names import Commit, NodeName, Token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,29 +24,45 @@ class Identity:
 
 
 class Ancestry:
-    """Which commits named in the ledger the current desired commit contains. main only moves forward."""
+    """Which commits named in the ledger belong to the history that we work from.
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._contained: set[Commit] = set()
+    Those that our commit equals or descends from, and those that an accepted rewrite replaced. None at all until our
+    clone has gone along with the last rewrite that people accepted: what we hold is no longer what they want.
+    """
+
+    def __init__(self, descends: Callable[[Commit, Commit], bool | None]) -> None:
+        self._descends = descends
         self._head: Commit | None = None
-        self._missing: set[Commit] = set()
+        self._known: dict[Commit, bool | None] = {}
+        self.missing: frozenset[Commit] = frozenset()
+        self.is_behind = False  # the ledger was written from something newer, or other: it is time to fetch
+        self.is_older = False  # and it is we who lack it: nobody should hear our view
 
-    def of(self, desired: Desired, ledger: Ledger) -> frozenset[Commit]:
-        if desired.commit != self._head:
-            self._head, self._missing = desired.commit, set()
+    def of(self, head: Commit, ledger: Ledger, *, followed: Token | None) -> frozenset[Commit]:
+        """``head`` is the commit that we work from, ``followed`` as in ``Fetched``."""
+        self._move(head)
         named = {h.last_commit for h in ledger.projects.values() if h.last_commit is not None}
-        for commit in named - self._contained - self._missing:
-            if commit == desired.commit or self._source.descends(desired.commit, commit):
-                self._contained.add(commit)
-            else:
-                self._missing.add(commit)
-        return frozenset(self._contained)
+        is_left_behind = bool(ledger.site) and ledger.site[-1].token != followed
+        contained: frozenset[Commit] = frozenset()
+        if not is_left_behind:
+            replaced = {c for one in ledger.site if self._contains(head, one.head) for c in one.superseded}
+            contained = frozenset(c for c in named if c in replaced or self._contains(head, c))
+        self.missing = frozenset(named) - contained
+        self.is_behind = is_left_behind or bool(self.missing)
+        self.is_older = is_left_behind or any(self._known[commit] is None for commit in self.missing)
+        return contained
 
-    @property
-    def is_behind(self) -> bool:
-        """Does the ledger name a commit that we lack? Then it is time to fetch."""
-        return bool(self._missing)
+    def _move(self, head: Commit) -> None:
+        """What a commit contains its descendants contain, too. All else is asked anew."""
+        if head != self._head:
+            goes_on = self._head is not None and self._descends(head, self._head)
+            self._known = {commit: True for commit, is_in in self._known.items() if is_in and goes_on}
+            self._head = head
+
+    def _contains(self, head: Commit, commit: Commit) -> bool:
+        if commit not in self._known:
+            self._known[commit] = commit == head or self._descends(head, commit)
+        return bool(self._known[commit])
 
 
 class Memory:

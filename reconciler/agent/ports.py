@@ -11,8 +11,18 @@ from typing import Protocol
 from reconciler.core.commit_status import CommitState
 from reconciler.core.containers import Container, Order, Paths
 from reconciler.core.desired import Desired
-from reconciler.core.ledger import Claim, Ledger, LogPointer, ProjectRecord, Run, RunCreated, RunRecord, SiteRecord
-from reconciler.core.names import Commit, NodeName, ProjectName, ShareId
+from reconciler.core.ledger import (
+    Claim,
+    Ledger,
+    LogPointer,
+    ProjectRecord,
+    RewriteAccepted,
+    Run,
+    RunCreated,
+    RunRecord,
+    SiteRecord,
+)
+from reconciler.core.names import Commit, NodeName, ProjectName, ShareId, Token
 from reconciler.core.nodes import Gpu, NodeRecord
 from reconciler.core.status import Status
 
@@ -91,13 +101,18 @@ class Fetched:
     reachable: bool = True
     error: str = ""
     reason: str = ""
+    followed: Token | None = None  # of the last accepted rewrite that this clone went along with
 
 
 class Source(Protocol):
     """The desired state's git repository."""
 
-    def fetch(self) -> Fetched:
-        """Look at the remote, at most for the configured deadline, and load the newest commit of main."""
+    def fetch(self, rewrites: Sequence[RewriteAccepted] = ()) -> Fetched:
+        """Look at the remote, at most for the configured deadline, and load the newest commit of main.
+
+        A head that does not descend from the commit before is held, unless the last of the ``rewrites`` that people
+        have accepted leads to it.
+        """
         ...
 
     def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
@@ -137,6 +152,10 @@ class Heartbeat(Protocol):
 
 
 class Lock(Protocol):
+    def is_held(self) -> bool:
+        """False once it is known to be lost. True is a good guess, no more."""
+        ...
+
     def release(self) -> None: ...
 
 

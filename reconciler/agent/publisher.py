@@ -16,12 +16,12 @@ from reconciler.errors import WinslowError
 log = structlog.get_logger()
 
 GIVE_UP = 60.0
-"""Seconds of failed pushes after which another node gets its turn."""
+"""Seconds without a publication that was due after which another node gets its turn."""
 
 
 class Publisher:
     def __init__(self, share: Share, observed: Observed, clock: Clock, look: Callable[[], Seen | None]) -> None:
-        """``look`` reads the ledger now and reports; None while there is nothing to say yet."""
+        """``look`` reads the ledger now and reports; None while others can say more: our clone is older than theirs."""
         self._share = share
         self._observed = observed
         self._clock = clock
@@ -30,7 +30,7 @@ class Publisher:
         self._published: Mapping[str, str] | None = None
         self._status: Status | None = None  # what was folded into it
         self._seen: Seen | None = None
-        self._failing_since: float | None = None
+        self._useless_since: float | None = None
         self.error = ""
 
     @property
@@ -49,9 +49,13 @@ class Publisher:
         try:
             committed = self._publish()
         except WinslowError as error:
-            self._failed(str(error))
+            self._in_vain(str(error))
             return False
-        self._failing_since, self.error = None, ""
+        if committed is None:
+            self._seen = None
+            self._in_vain()
+            return False
+        self._useless_since, self.error = None, ""
         return committed
 
     def close(self) -> None:
@@ -60,11 +64,12 @@ class Publisher:
             self._lock = None
         self._seen = None
 
-    def _publish(self) -> bool:
+    def _publish(self) -> bool | None:
+        """True if it committed; None if others should speak."""
         before = self._published if self._published is not None else self._observed.read()
         seen = self._look()
         if seen is None:
-            return False
+            return None
         if seen.status == self._status and self._published is not None:
             self._seen = seen
             return False
@@ -73,6 +78,10 @@ class Publisher:
         if files == before:
             self._published, self._seen = files, seen
             return False
+        if self._lock is not None and not self._lock.is_held():  # another node publishes: the push would only lose
+            log.warning("publisher_lock_lost")
+            self.close()
+            return False
         self._published = None  # unknown until the push has answered
         commit = self._observed.publish(files, headline(before, files))
         self._published, self._seen = files, seen
@@ -80,13 +89,13 @@ class Publisher:
             log.info("observed_published", commit=commit)
         return commit is not None
 
-    def _failed(self, error: str) -> None:
+    def _in_vain(self, error: str = "") -> None:
         now = self._clock.monotonic()
         self._published = None
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        if error != self.error:
+        self._useless_since = now if self._useless_since is None else self._useless_since
+        if error and error != self.error:
             log.warning("publish_failed", error=error)
         self.error = error
-        if now - self._failing_since > GIVE_UP:
+        if now - self._useless_since > GIVE_UP:
             self.close()
-            self._failing_since = None
+            self._useless_since = None

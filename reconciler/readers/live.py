@@ -100,7 +100,7 @@ class LiveReader:
         with self._lock:
             now = self._clock.monotonic()
             if self._fetched is None or now - self._fetched_at > self._config.poll.total_seconds():
-                self._fetched = self._source.fetch()
+                self._fetched = self._source.fetch(self._share.read().site)
                 self._fetched_at = now
             return self._fetched
 

@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.node import Agent
 from reconciler.agent.ports import Fetched
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Pipeline, Project, Site
-from reconciler.core.ledger import ProjectHistory, Run
-from reconciler.core.names import Blob, Commit, NodeName, ProjectName
+from reconciler.core.ledger import ProjectHistory, RewriteAccepted, Run
+from reconciler.core.names import Blob, Commit, NodeName, ProjectName, Token
 from reconciler.core.nodes import Gpu
 from reconciler.errors import Transient
 from tests.fakes.build import CROSSING, GIB, a_desired
@@ -60,23 +61,47 @@ class FakeHost:
 
 
 class FakeSource:
-    """The state repository: a line of commits, of which this node's clone may lack the newest."""
+    """The state repository as one clone sees it: the remote's line of commits, and what this clone knows beside it."""
 
     def __init__(self) -> None:
         self.commits: list[Desired] = []
         self.error = ""
+        self._lines: list[tuple[Commit, ...]] = []  # histories that were main once
+        self._accepted: Desired | None = None
+        self._followed: Token | None = None
 
-    def fetch(self) -> Fetched:
-        desired = self.commits[-1] if self.commits else None
+    def rewrite(self, keep: int) -> None:
+        """Force-push: main ends after its first ``keep`` commits; what comes then is another history."""
+        self._lines.append(tuple(desired.commit for desired in self.commits))
+        self.commits = self.commits[:keep]
+
+    def fetch(self, rewrites: Sequence[RewriteAccepted] = ()) -> Fetched:
         if self.error:
-            return Fetched(desired=desired, reachable=False, error=self.error, reason="SourceUnreachable")
-        return Fetched(desired=desired)
+            return self._fetched(reachable=False, error=self.error, reason="SourceUnreachable")
+        newest, accepted = self.commits[-1] if self.commits else None, self._accepted
+        if newest is None:
+            return self._fetched()
+        rewrite = rewrites[-1] if rewrites else None
+        leads_on = rewrite is not None and rewrite.token != self._followed and self._has(newest.commit, rewrite.head)
+        if accepted is not None and not leads_on and not self._has(newest.commit, accepted.commit):
+            return self._fetched(error="main was rewritten", reason="SourceRewritten")
+        self._accepted = newest
+        if rewrite is not None and leads_on:
+            self._followed = rewrite.token
+        return self._fetched()
+
+    def _fetched(self, **fault: Any) -> Fetched:
+        return Fetched(desired=self._accepted, followed=self._followed, **fault)
+
+    def _has(self, commit: Commit, ancestor: Commit) -> bool:
+        return self.descends(commit, ancestor) is True
 
     def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
-        known = [desired.commit for desired in self.commits]
+        lines = [*self._lines, tuple(desired.commit for desired in self.commits)]
+        known = {one for line in lines for one in line}
         if commit not in known or ancestor not in known:
             return None
-        return known.index(ancestor) <= known.index(commit)
+        return any(ancestor in line and commit in line and line.index(ancestor) <= line.index(commit) for line in lines)
 
 
 class FakeObserved:
@@ -117,16 +142,18 @@ class Lab:
     agents: dict[str, Agent] = field(default_factory=dict)
     runtimes: dict[str, FakeRuntime] = field(default_factory=dict)
     woken: threading.Event = field(default_factory=threading.Event)
+    written: int = 0  # commits so far
 
     # --- what people do ---
 
     def write(self, *projects: Project, pipeline: Pipeline | None = None) -> Desired:
         """Commit these projects; a file's blob follows from what it says."""
+        self.written += 1
         stamped = [replace(project, blob=blob_of(project)) for project in projects]
         desired = a_desired(
             *stamped,
             pipeline=pipeline,
-            commit=Commit(f"{len(self.source.commits) + 1:040d}"),
+            commit=Commit(f"{self.written:040d}"),
             site=Site(heartbeat=timedelta(seconds=0.02), ttl=timedelta(seconds=1)),
         )
         self.source.commits.append(desired)

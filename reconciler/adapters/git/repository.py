@@ -4,11 +4,12 @@ Nothing in it is unique, so a damaged clone is moved aside and cloned again. It 
 (the node's reconciler): what a killed git leaves behind is removed without asking.
 
 The head of main is *accepted* when it descends from the one accepted before. A rewritten history is
-held: work goes on from the last accepted commit until people put it back into main's history.
+held: work goes on from the last accepted commit until people accept the new one (a record on the share, which each
+clone follows once) or put the old one back into main's history.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +20,8 @@ from typing import TypeVar
 from reconciler.adapters.git.command import Broken, GitCommand, TimedOut
 from reconciler.adapters.git.remote import Remote, check_branch, explain
 from reconciler.adapters.git.tree import GitTree
-from reconciler.core.names import Commit
+from reconciler.core.ledger import RewriteAccepted
+from reconciler.core.names import Commit, Token
 from reconciler.errors import SourceUnavailable
 
 Answer = TypeVar("Answer")
@@ -38,6 +40,7 @@ class Head:
     reachable: bool = True
     reason: str = ""
     error: str = ""
+    followed: Token | None = None  # of the last accepted rewrite that our clone went along with
 
 
 class StateRepository:
@@ -61,20 +64,24 @@ class StateRepository:
         self.clone = clone.absolute()
         self.git = GitCommand(self.clone, Remote.parse(url), timeout.total_seconds())
         self._accepted = f"refs/winslow/accepted/{branch}"
+        self._note = f"winslow.{branch}.rewrite"
         self._lock = RLock()
         self._is_open = False
         self._descends: dict[tuple[Commit, Commit], bool] = {}
 
     # --- the remote ------------------------------------------------------------------------------
 
-    def fetch_head(self) -> Head:
-        """Look at the remote: one round trip when nothing changed, a second one to fetch what did."""
+    def fetch_head(self, rewrites: Sequence[RewriteAccepted] = ()) -> Head:
+        """Look at the remote: one round trip when nothing changed, a second one to fetch what did.
+
+        ``rewrites`` are those that people have accepted so far; only the last one counts.
+        """
         try:
-            return self.mending(self._fetch_head)
+            return self.mending(lambda: self._fetch_head(rewrites))
         except SourceUnavailable as error:
             return self._last_good("SourceUnreachable", str(error), reachable=False)
 
-    def _fetch_head(self) -> Head:
+    def _fetch_head(self, rewrites: Sequence[RewriteAccepted] = ()) -> Head:
         heads = self._list_heads()
         wanted = {name: heads[name] for name in (self.branch, self.observed_branch) if name in heads}
         if any(self.ref(self._remote_ref(name)) != commit for name, commit in wanted.items()):
@@ -82,7 +89,7 @@ class StateRepository:
         if self.observed_branch not in heads:
             self.git.local("update-ref", "-d", self._remote_ref(self.observed_branch))
         if self.branch in heads:
-            return self._accept()
+            return self._accept(rewrites[-1] if rewrites else None)
         if not heads:
             return self._last_good(
                 "SourceEmpty",
@@ -116,34 +123,53 @@ class StateRepository:
             raise SourceUnavailable(explain(result.err))
         self.git.local("gc", "--auto", "--quiet")
 
-    def _accept(self) -> Head:
-        newest, accepted = self.ref(self._remote_ref(self.branch)), self.ref(self._accepted)
+    def _accept(self, rewrite: RewriteAccepted | None) -> Head:
+        newest, accepted, followed = self.newest(), self.accepted(), self._followed()
         if newest is None:
             raise Broken(f"the head of {self.branch} is missing in {self.clone}")
-        if newest == accepted:
-            return Head(commit=newest)
-        if accepted is not None and not self._is_ancestor(accepted, newest):
-            return self._last_good(
-                "SourceRewritten",
-                f"{self.branch} was rewritten: its head {newest[:SHORT]} does not descend from "
-                f"{accepted[:SHORT]}, from which work goes on. Put the old commit back into its history "
-                f"(git merge -s ours {accepted[:SHORT]}) and push",
-            )
-        self.git.local("update-ref", self._accepted, newest)
-        return Head(commit=newest)
+        leads_on = rewrite is not None and rewrite.token != followed and self.descends(newest, rewrite.head)
+        if newest != accepted:
+            if accepted is not None and not leads_on and not self.descends(newest, accepted):
+                return self._last_good("SourceRewritten", self._rewritten(newest, accepted))
+            self.git.local("update-ref", self._accepted, newest)
+        if rewrite is not None and leads_on:
+            self.git.local("config", "--local", self._note, rewrite.token)
+            followed = rewrite.token
+        return Head(commit=newest, followed=followed)
+
+    def _rewritten(self, newest: Commit, accepted: Commit) -> str:
+        """Short enough for a heartbeat, through which others hear it."""
+        return (
+            f"{self.branch} was rewritten: its head {newest[:SHORT]} does not descend from {accepted[:SHORT]}, from "
+            f"which work goes on. To go on from the new head: winslow accept-rewrite {newest[:SHORT]}; to keep both: "
+            f"git merge -s ours {accepted[:SHORT]}, and push"
+        )
+
+    def _followed(self) -> Token | None:
+        """One acceptance leads over one rewrite, not over the next one: a clone goes along with each once."""
+        note = self.git.run("config", "--local", "--get", self._note).text
+        return Token(note) if note else None
 
     def _last_good(self, reason: str, error: str, *, reachable: bool = True) -> Head:
         try:
-            commit = self.ref(self._accepted)
+            commit, followed = self.accepted(), self._followed()
         except SourceUnavailable:
-            commit = None
-        return Head(commit=commit, reachable=reachable, reason=reason, error=error)
+            commit, followed = None, None
+        return Head(commit=commit, reachable=reachable, reason=reason, error=error, followed=followed)
 
     # --- what we have ----------------------------------------------------------------------------
 
     def tree(self, commit: Commit) -> GitTree:
         """The files of a commit; close it after reading."""
         return GitTree(self.git, commit)
+
+    def newest(self) -> Commit | None:
+        """The head of main as last fetched, accepted or not."""
+        return self.ref(self._remote_ref(self.branch))
+
+    def accepted(self) -> Commit | None:
+        """The commit to work from, as last decided."""
+        return self.ref(self._accepted)
 
     def observed_head(self) -> Commit | None:
         """The remote's branch ``observed`` as last fetched or pushed."""

@@ -1,12 +1,14 @@
 """The desired state: fetch main, load what is in it, keep it while nothing changes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from reconciler.adapters.git.repository import Head, StateRepository
+from reconciler.adapters.git.repository import StateRepository
 from reconciler.adapters.git.tree import GitTree
 from reconciler.agent.ports import Fetched
 from reconciler.core.desired import Desired
-from reconciler.core.names import Commit
+from reconciler.core.ledger import RewriteAccepted
+from reconciler.core.names import Commit, Token
 from reconciler.errors import BadInput, SourceUnavailable
 
 
@@ -20,15 +22,24 @@ class GitSource:
         self._repository = repository
         self._load = load
         self._desired: Desired | None = None
+        self._followed: Token | None = None
 
-    def fetch(self) -> Fetched:
-        head = self._repository.fetch_head()
+    def fetch(self, rewrites: Sequence[RewriteAccepted] = ()) -> Fetched:
+        head = self._repository.fetch_head(rewrites)
         if head.commit is not None and (self._desired is None or self._desired.commit != head.commit):
             try:
                 self._desired = self._read(head.commit)
             except (BadInput, SourceUnavailable) as error:
-                head = Head(commit=head.commit, reachable=head.reachable, reason="SourceUnreadable", error=str(error))
-        return Fetched(desired=self._desired, reachable=head.reachable, reason=head.reason, error=head.error)
+                head = replace(head, reason="SourceUnreadable", error=str(error))
+        if self._desired is not None and self._desired.commit == head.commit:
+            self._followed = head.followed  # of what was read, not of what could not be
+        return Fetched(
+            desired=self._desired,
+            reachable=head.reachable,
+            reason=head.reason,
+            error=head.error,
+            followed=self._followed,
+        )
 
     def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
         return self._repository.descends(commit, ancestor)
