@@ -103,6 +103,9 @@ def _notifications(document: Document, file: str) -> Iterable[Problem]:
         if ("user" in mail) != ("password" in mail):
             message = f"notification '{name}': user and password of an e-mail server go together; write both or neither"
             yield _at(document, ("notifications", index, "email"), file, message)
+        if "user" in mail and mail.get("security", "none") == "none":
+            message = f"notification '{name}' would send its password in the clear; write security: starttls or tls"
+            yield _at(document, ("notifications", index, "email"), file, message)
 
 
 def _forge(document: Document, file: str) -> Iterable[Problem]:

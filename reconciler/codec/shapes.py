@@ -173,7 +173,11 @@ def _notification(data: Data) -> Notification:
 
 def _sink(data: Data) -> Webhook | Email | Command:
     if "webhook" in data:
-        return Webhook(url=data["webhook"]["url"], key=_secret(data["webhook"].get("secret")))
+        url = data["webhook"]["url"]
+        return Webhook(
+            url=url if isinstance(url, str) else Secret(url["secret"]),
+            key=_secret(data["webhook"].get("secret")),
+        )
     if "command" in data:
         return Command(name=data["command"])
     mail = data["email"]

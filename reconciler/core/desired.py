@@ -165,7 +165,7 @@ class Forge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    url: str
+    url: str | Secret  # chats take whoever knows the address for a friend: it may be a secret itself
     key: Secret | None = None  # of the HMAC-SHA256 signature
 
 
