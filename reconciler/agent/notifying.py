@@ -1,0 +1,84 @@
+"""Telling people: each entry of ``notifications`` on a thread of its own, so that a broken one holds up no other."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+
+from reconciler.agent.ports import Clock, Seen, Share
+from reconciler.agent.telling import Sink, Teller
+from reconciler.core.desired import Notification
+from reconciler.core.transitions import Transition, transitions
+from reconciler.errors import TryLater
+
+PATIENCE = 15.0
+"""Seconds in which the entries' threads usually have done what they can; who needs longer is met at the next look."""
+LATE = 1.0
+AT_LEAST, AT_MOST = 0.1, 60.0
+"""Seconds until the next look, while something is owed."""
+
+
+class Notifying:
+    """A follower. Which of the entries were told what stands on the share; here are only back-offs."""
+
+    trouble = "NotificationFailing"
+
+    def __init__(
+        self, share: Share, clock: Clock, open_sink: Callable[[Notification], Sink], patience: float = PATIENCE
+    ) -> None:
+        self._share = share
+        self._clock = clock
+        self._open_sink = open_sink
+        self._patience = patience
+        self._tellers: dict[Notification, Teller] = {}
+        self._busy: dict[Notification, Future[None]] = {}
+
+    def follow(self, seen: Seen) -> float | None:
+        """An entry that was changed begins anew: whoever corrected it need not wait for a back-off."""
+        site = seen.desired.site
+        self._tellers = {entry: self._tellers.get(entry) or self._open(entry) for entry in site.notifications}
+        if not self._tellers:
+            return None
+        found = transitions(seen.desired, seen.ledger, seen.status)
+        for entry, teller in self._tellers.items():
+            if entry not in self._busy:
+                self._busy[entry] = _in_thread(teller, found, proposals=site.proposals)
+        ended, _ = wait(self._busy.values(), self._patience)
+        self._busy = {entry: future for entry, future in self._busy.items() if future not in ended}
+        for future in ended:
+            future.result()
+        return self._next()
+
+    def _open(self, entry: Notification) -> Teller:
+        return Teller(entry, self._open_sink(entry), self._share, self._clock)
+
+    def _next(self) -> float | None:
+        """Seconds until somebody has something to do. TryLater says what is in the way."""
+        now = self._clock.monotonic()
+        idle = {entry: teller for entry, teller in self._tellers.items() if entry not in self._busy}
+        waits = [teller.due - now for teller in idle.values() if teller.due is not None]
+        waits += [LATE] if self._busy else []
+        after = max(min(waits), AT_LEAST) if waits else None
+        troubles = [_told(entry, teller.trouble) for entry, teller in self._tellers.items() if teller.trouble]
+        if troubles:
+            raise TryLater("; ".join(troubles), after=AT_MOST if after is None else after)
+        return after
+
+
+def _told(entry: Notification, trouble: str) -> str:
+    return f"notification '{entry.name}': {trouble}; once that is put right, try it: winslow notify {entry.name}"
+
+
+def _in_thread(teller: Teller, found: Sequence[Transition], *, proposals: bool) -> Future[None]:
+    """A daemon thread, not an executor's: one that hangs must never keep a node from stopping."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            teller.tell(found, proposals=proposals)
+        except BaseException as error:  # noqa: BLE001  # handed over, whatever it is
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+
+    threading.Thread(target=run, name="notify", daemon=True).start()
+    return future
