@@ -64,7 +64,7 @@ def transitions(desired: Desired, ledger: Ledger, status: Status) -> tuple[Trans
         for seen in status.projects
     )
     found = [one for look in looks for one in look.transitions()]
-    return tuple(sorted(found, key=lambda one: (one.at or datetime.max.replace(tzinfo=UTC), one.id)))
+    return tuple(sorted(found, key=lambda one: (one.at or datetime.max.replace(tzinfo=UTC), one.project, one.run or 0)))
 
 
 def concerns(entry: Notification, transition: Transition) -> bool:
