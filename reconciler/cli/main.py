@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from reconciler import __version__
-from reconciler.cli import explain, init, logs, node, plan, status, ui, validate, wait
+from reconciler.cli import explain, hook, init, logs, node, plan, status, ui, validate, wait
 from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
 from reconciler.cli.options import ConfigOption
@@ -43,6 +43,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "init": init.init,
     "validate": validate.validate,
+    "hook": hook.hook,
     "node": node.node,
     "ui": ui.ui,
     "status": status.status,

@@ -13,6 +13,7 @@ from reconciler.codec.overview import overview
 from reconciler.codec.status import dump_status, load_status
 from reconciler.core.names import run_directory
 from reconciler.core.status import ProjectPhase, Status
+from reconciler.errors import RecordUnreadable
 
 SUBJECT = 72
 VOLATILE_RUN = {"progress"}
@@ -37,7 +38,15 @@ def fold(status: Status) -> dict[str, str]:
 
 
 def unfold(files: Mapping[str, str]) -> Status:
-    """The status that ``fold`` wrote; what it left out is unknown (None)."""
+    """The status that ``fold`` wrote; what it left out is unknown (None). Raises RecordUnreadable."""
+    try:
+        return _unfold(files)
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RecordUnreadable(f"the branch observed holds files that no node wrote like this: {told}") from error
+
+
+def _unfold(files: Mapping[str, str]) -> Status:
     loaded = {path: yaml.safe_load(text) for path, text in sorted(files.items()) if path.endswith(".yaml")}
     projects = []
     for path, project in loaded.items():

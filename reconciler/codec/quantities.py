@@ -24,3 +24,12 @@ def memory(text: str) -> int:
     if match is None:
         raise ValueError(f"not a size: {text!r}")
     return int(Decimal(match[1]) * _BYTES[match[2]])
+
+
+def duration_text(length: timedelta) -> str:
+    """As people write it: ``7d``, ``1h30m``, ``0s``."""
+    left, parts = int(length.total_seconds()), []
+    for unit, seconds in _SECONDS.items():
+        number, left = divmod(left, seconds)
+        parts += [f"{number}{unit}"] if number else []
+    return "".join(parts) or "0s"

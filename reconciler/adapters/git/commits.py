@@ -55,7 +55,7 @@ class Commits:
         return GitTree(self._git, commit)
 
     def commit(self, name: str) -> Commit:
-        found = self._resolve(name)
+        found = self.find(name)
         if found is None:
             raise BadInput(f"there is no commit '{name}' in {self.directory}; {FETCH}")
         return found
@@ -65,7 +65,7 @@ class Commits:
         begin, dots, end = text.partition("..")
         if not dots:
             after = self.commit(text)
-            return Span(self._resolve(f"{after}^"), after)
+            return Span(self.find(f"{after}^"), after)
         after = self.commit(end.removeprefix(".") or "HEAD")
         if NOTHING.fullmatch(begin):
             return Span(None, after)
@@ -76,7 +76,7 @@ class Commits:
 
     def staged(self) -> Span:
         """From HEAD to what the next commit would hold."""
-        head = self._resolve("HEAD")
+        head = self.find("HEAD")
         written = self._git.run("write-tree")
         if written.code != 0:
             raise BadInput(f"what is staged can't be read: {written.err.strip()}; resolve conflicts, then git add")
@@ -84,7 +84,8 @@ class Commits:
         commit = self._git.local("commit-tree", written.text, *parents, "-m", "What is staged")
         return Span(head, Commit(commit.decode().strip()))
 
-    def _resolve(self, name: str) -> Commit | None:
+    def find(self, name: str) -> Commit | None:
+        """None if this repository has no such commit."""
         if name.startswith("-"):
             return None
         found = self._git.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
