@@ -7,6 +7,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -17,16 +18,20 @@ from reconciler.adapters.git import GitSource, GitTree, ObservedBranch, StateRep
 from reconciler.adapters.hints import watch_local
 from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.process.runtime import ProcessRuntime
+from reconciler.adapters.notify import open_sink
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.health import AgentHealth
 from reconciler.agent.http import node_app, serve
 from reconciler.agent.loop import Loop, Wakeup, in_thread
 from reconciler.agent.node import Agent
+from reconciler.agent.notifying import Notifying
 from reconciler.agent.ports import Host, Runtime
+from reconciler.agent.secrets import Secrets
+from reconciler.agent.telling import Sink
 from reconciler.codec.desired import load
 from reconciler.codec.parsed import Cache
 from reconciler.config import NodeConfig
-from reconciler.core.desired import Desired
+from reconciler.core.desired import Desired, Notification
 from reconciler.core.names import ShareId
 from reconciler.errors import BadInput, EngineUnavailable
 from reconciler.readers import Reader
@@ -111,7 +116,13 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> A
         clock=clock,
         home=home,
         wake=wake,
+        followers=(Notifying(share, clock, sink_opener(config)),),
     )
+
+
+def sink_opener(config: NodeConfig) -> Callable[[Notification], Sink]:
+    """Ways to tell people, with this node's secrets and commands."""
+    return partial(open_sink, read=Secrets(config.secrets_dir).read, commands=config.commands)
 
 
 def open_runtime(config: NodeConfig, share: ShareId, host: Host) -> Runtime:
