@@ -17,8 +17,8 @@ from reconciler.adapters.docker import DockerRuntime
 from reconciler.adapters.git import GitSource, GitTree, ObservedBranch, StateRepository
 from reconciler.adapters.hints import watch_local
 from reconciler.adapters.host import LinuxHost, SystemClock
-from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.adapters.notify import open_sink
+from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.health import AgentHealth
 from reconciler.agent.http import node_app, serve

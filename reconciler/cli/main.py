@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from reconciler import __version__
-from reconciler.cli import explain, hook, init, logs, node, plan, status, ui, validate, wait
+from reconciler.cli import explain, hook, init, logs, node, notify, plan, status, ui, validate, wait
 from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
 from reconciler.cli.options import ConfigOption
@@ -51,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explain": explain.explain,
     "plan": plan.plan,
     "wait": wait.wait,
+    "notify": notify.notify,
     "demo": demo,
 }
 for _name, _command in COMMANDS.items():
