@@ -14,18 +14,21 @@ from typing import TextIO
 import structlog
 
 from reconciler.adapters.docker import DockerRuntime
+from reconciler.adapters.forge import open_forge
 from reconciler.adapters.git import GitSource, GitTree, ObservedBranch, StateRepository
 from reconciler.adapters.hints import watch_local
 from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
 from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.adapters.share import SharedDirectory
+from reconciler.agent.forges import CurrentForge
 from reconciler.agent.health import AgentHealth
 from reconciler.agent.http import node_app, serve
 from reconciler.agent.loop import Loop, Wakeup, in_thread
 from reconciler.agent.node import Agent
 from reconciler.agent.notifying import Notifying
 from reconciler.agent.ports import Host, Runtime
+from reconciler.agent.reporting import CommitReporter
 from reconciler.agent.secrets import Secrets
 from reconciler.agent.telling import Sink
 from reconciler.codec.desired import load
@@ -42,7 +45,12 @@ log = structlog.get_logger()
 
 
 def open_reader(config: NodeConfig, *, purpose: str) -> LiveReader:
-    """Everything, from the share and the state repository; ``purpose`` names this program's own clone.
+    """Everything, from the share and the state repository."""
+    return LiveReader(config, GitSource(open_repository(config, purpose=purpose), _loader()), SystemClock())
+
+
+def open_repository(config: NodeConfig, *, purpose: str) -> StateRepository:
+    """The state repository through this program's own clone; ``purpose`` names it.
 
     The clone lies in the node's private directory if we may write there, else in the user's cache.
     """
@@ -50,8 +58,7 @@ def open_reader(config: NodeConfig, *, purpose: str) -> LiveReader:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "winslow"
     existing = next(path for path in (config.local, *config.local.parents) if path.exists())
     home = config.local if os.access(existing, os.W_OK) else cache
-    repository = _repository(config, home / f"{purpose}-{name}.git")
-    return LiveReader(config, GitSource(repository, _loader()), SystemClock())
+    return _repository(config, home / f"{purpose}-{name}.git")
 
 
 def open_clone_reader(clone: Path) -> Reader:
@@ -106,6 +113,7 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> A
     host = LinuxHost()
     share = SharedDirectory(config.share, writer=f"{config.name}.{os.getpid()}")
     repository = _repository(config, config.local / "state.git")
+    secrets = Secrets(config.secrets_dir)
     return Agent(
         config,
         share=share,
@@ -116,8 +124,16 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> A
         clock=clock,
         home=home,
         wake=wake,
-        followers=(Notifying(share, clock, sink_opener(config)),),
+        followers=(
+            Notifying(share, clock, sink_opener(config)),
+            CommitReporter(share, current_forge(config, secrets), clock, observed_branch=config.observed_branch),
+        ),
     )
+
+
+def current_forge(config: NodeConfig, secrets: Secrets) -> CurrentForge:
+    """One for each follower that asks the forge: they run on threads of their own."""
+    return CurrentForge(secrets, partial(open_forge, branch=config.branch))
 
 
 def sink_opener(config: NodeConfig) -> Callable[[Notification], Sink]:

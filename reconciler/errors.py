@@ -52,12 +52,8 @@ class SecretMissing(WinslowError):
     """This node lacks a secret; another one may have it, and this one once somebody puts it there."""
 
 
-class ForgeUnavailable(Transient):
-    """The forge's API does not answer, or asks to be left alone: for ``retry_after`` seconds, if it says so."""
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+class ForgeUnavailable(TryLater):
+    """The forge's API does not answer, or asks to be left alone for a while."""
 
 
 class ForgeRefused(WinslowError):

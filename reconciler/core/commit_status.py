@@ -11,9 +11,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from urllib.parse import quote
 
 from reconciler.core.decide import StartStage, Wait, decide
-from reconciler.core.desired import Desired, Next, Project
+from reconciler.core.desired import Desired, Forge, Next, Project
 from reconciler.core.ledger import (
     Aborted,
     Claim,
@@ -59,6 +60,12 @@ class CommitStatus:
         """A name for "this was posted to that forge"."""
         told = "\n".join((forge, self.commit, self.context, self.state, self.description))
         return hashlib.sha256(told.encode()).hexdigest()
+
+
+def page_of(path: str, forge: Forge, branch: str) -> str:
+    """Where the forge shows a file of the branch ``observed``."""
+    middle = {"gitlab": "-/blob", "github": "blob"}.get(forge.kind, "src/branch")
+    return f"{forge.url}/{middle}/{quote(branch)}/{quote(path)}"
 
 
 def commit_statuses(desired: Desired, ledger: Ledger) -> tuple[CommitStatus, ...]:

@@ -18,6 +18,7 @@ SAID = [
     r'\b_last_good\(\s*"(\w+)"',
     r'\b_release\([\w, ]+, "(\w+)"',
     r'Severity\.\w+: "(\w+)"',
+    r'\btrouble = "(\w+)"',
 ]
 EXPLAINED = re.compile(r"(?i)reasons|conditions|why (a run failed|an attempt was given up)")
 OUTCOMES = {RunPhase.STARTING, RunPhase.RUNNING, RunPhase.FAILED, RunPhase.ABORTED}

@@ -17,6 +17,8 @@ TIMEOUT = 10.0
 PAGES = 50
 """At most so many pages of a list; a state repository never has thousands of open requests."""
 EXCERPT = 200
+AGAIN = 15.0
+"""Seconds after which a fault may be over."""
 
 
 class Api:
@@ -70,7 +72,7 @@ class Api:
                 " winslow.yaml, as forge.url or forge.api"
             )
         if code == 429 or (code == 403 and _is_about_rates(answer, says)):
-            raise ForgeUnavailable(f"the forge's API asks for patience ({code} {says})", retry_after=_patience(answer))
+            raise ForgeUnavailable(f"the forge's API asks for patience ({code} {says})", after=_patience(answer))
         if code == 401:
             raise ForgeRefused(
                 f"the forge does not accept the token ({code} {says}): put a valid one into the secret of"
@@ -84,7 +86,7 @@ class Api:
                 " forge.kind and forge.api in winslow.yaml, and that the token may see the repository"
             )
         if code >= 500 or code in (408, 409):
-            raise ForgeUnavailable(f"the forge's API failed ({code} {says})", retry_after=_patience(answer))
+            raise ForgeUnavailable(f"the forge's API failed ({code} {says})", after=_patience(answer))
         raise ForgeRefused(f"the forge's API refused a request ({code} {says}); is forge.kind right?")
 
     def message(self, answer: httpx.Response) -> str:
@@ -102,9 +104,11 @@ class Api:
         try:
             return self._client.request(method, self._base + path, **options)
         except httpx.TimeoutException as error:
-            raise ForgeUnavailable(f"the forge's API at {self._base} did not answer in {TIMEOUT:.0f} s") from error
+            raise ForgeUnavailable(
+                f"the forge's API at {self._base} did not answer in {TIMEOUT:.0f} s", after=AGAIN
+            ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ForgeUnavailable(f"the forge's API at {self._base} can't be reached: {error}") from error
+            raise ForgeUnavailable(f"the forge's API at {self._base} can't be reached: {error}", after=AGAIN) from error
 
     def _parsed(self, answer: httpx.Response) -> Any:
         try:
@@ -128,7 +132,7 @@ def _is_about_rates(answer: httpx.Response, says: str) -> bool:
     return spent or "Retry-After" in answer.headers or "rate limit" in says.lower()
 
 
-def _patience(answer: httpx.Response) -> float | None:
-    """Seconds to wait; a date instead of a number is left to our own back-off."""
+def _patience(answer: httpx.Response) -> float:
+    """Seconds to wait; where a date stands instead of a number, we ask again as after any fault."""
     asked = answer.headers.get("Retry-After", "")
-    return float(asked) if re.fullmatch(r"\d{1,6}", asked) else None
+    return float(asked) if re.fullmatch(r"\d{1,6}", asked) else AGAIN
