@@ -15,7 +15,7 @@ import structlog
 
 from reconciler.adapters.docker import DockerRuntime
 from reconciler.adapters.forge import open_forge
-from reconciler.adapters.git import GitSource, GitTree, ObservedBranch, StateRepository
+from reconciler.adapters.git import GitSource, GitTree, ObservedBranch, ProposalBranches, StateRepository
 from reconciler.adapters.hints import watch_local
 from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
@@ -28,6 +28,7 @@ from reconciler.agent.loop import Loop, Wakeup, in_thread
 from reconciler.agent.node import Agent
 from reconciler.agent.notifying import Notifying
 from reconciler.agent.ports import Host, Runtime
+from reconciler.agent.proposing import Proposing
 from reconciler.agent.reporting import CommitReporter
 from reconciler.agent.secrets import Secrets
 from reconciler.agent.telling import Sink
@@ -125,6 +126,7 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> A
         home=home,
         wake=wake,
         followers=(
+            Proposing(ProposalBranches(repository, config.name), current_forge(config, secrets), clock),
             Notifying(share, clock, sink_opener(config)),
             CommitReporter(share, current_forge(config, secrets), clock, observed_branch=config.observed_branch),
         ),

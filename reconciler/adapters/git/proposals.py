@@ -1,0 +1,151 @@
+"""The branches ``proposals/*``: one commit each, on top of main, that changes one file.
+
+A commit of ours names its own tree and edit in the last line of its message. Whoever amends it, adds to it or
+rebases it becomes its committer or loses that line: then the branch is theirs. Every push expects the branch
+where it was seen.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from reconciler.adapters.git.command import Result
+from reconciler.adapters.git.remote import explain
+from reconciler.adapters.git.repository import StateRepository
+from reconciler.core.merge_request import UNSUPPORTED, push_arguments
+from reconciler.core.names import Blob, Commit, NodeName
+from reconciler.core.proposals import PREFIX, Draft, Standing
+from reconciler.errors import BadInput, SourceUnavailable, Transient
+
+SEEN = "refs/winslow/proposals/"
+FIELDS = ("refname", "objectname", "tree", "committeremail", "contents")
+MARK = re.compile(r"^Winslow-Proposal: (\S+) (\S+)\Z", re.MULTILINE)
+
+
+class ProposalBranches:
+    """Looks at the remote, and changes it, in the node's own clone."""
+
+    def __init__(self, repository: StateRepository, node: NodeName) -> None:
+        self._repository = repository
+        self._git = repository.git
+        self._node = node
+        self._takes_options = True
+
+    # --- what is there ---
+
+    def standing(self, main: Commit) -> tuple[Standing, ...]:
+        """All branches below ``proposals/`` at this moment; ``main`` is the commit from which work goes on."""
+        return self._repository.mending(lambda: tuple(self._standing(main)))
+
+    def _standing(self, main: Commit) -> Iterator[Standing]:
+        fetched = self._git.run(
+            *("fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"),
+            *("--", self._repository.url, f"+refs/heads/{PREFIX}*:{SEEN}*"),
+        )
+        if fetched.code != 0:
+            self._repository.check_objects()
+            raise SourceUnavailable(explain(fetched.err))
+        merged = set(self._list("%(refname)", f"--merged={main}").decode(errors="replace").split("\n"))
+        found = self._list("".join(f"%({name})%00" for name in FIELDS)).decode(errors="replace").split("\0")[:-1]
+        for name, commit, tree, mail, message in zip(*(found[place :: len(FIELDS)] for place in range(5)), strict=True):
+            ref = name.strip()
+            mark = MARK.search(message.strip())
+            is_ours = mark is not None and mark[1] == tree and mail.startswith("<winslow@")
+            yield Standing(
+                branch=PREFIX + ref.removeprefix(SEEN),
+                commit=Commit(commit),
+                key=mark[2] if mark and is_ours else None,
+                is_merged=ref in merged,
+            )
+
+    def _list(self, form: str, *options: str) -> bytes:
+        return self._git.local("for-each-ref", f"--format={form}", *options, SEEN)
+
+    def read(self, main: Commit, blob: Blob) -> str:
+        def read() -> bytes:
+            with self._repository.tree(main) as tree:
+                return tree.read(blob)
+
+        try:
+            return self._repository.mending(read).decode()
+        except UnicodeDecodeError as error:
+            raise BadInput("it is not UTF-8 text") from error
+
+    # --- changing it ---
+
+    def push(self, drafts: Sequence[Draft], main: Commit, *, forge: str | None, at: datetime) -> bool:
+        """False if a branch stood elsewhere than expected: look again. Transient if the remote refuses.
+
+        One push for all, or one each where options belong to one branch. Fetching gets its turn in between.
+        """
+        made = [self._arguments(draft, main, forge, at) for draft in drafts]
+        leases = {draft.branch: draft.expected for draft in drafts}
+        if all(len(arguments) == 1 for arguments in made):
+            return self._push(leases, [refspec for arguments in made for refspec in arguments])
+        pairs = zip(leases, made, strict=True)
+        return all(self._push({branch: leases[branch]}, arguments) for branch, arguments in pairs)
+
+    def _arguments(self, draft: Draft, main: Commit, forge: str | None, at: datetime) -> list[str]:
+        return push_arguments(
+            forge if self._takes_options else None,
+            branch=draft.branch,
+            target=self._repository.branch,
+            title=draft.title,
+            description=draft.description,
+            commit=self._repository.mending(lambda: self._commit(draft, main, at)),
+        )
+
+    def withdraw(self, standing: Sequence[Standing]) -> bool:
+        """As ``push``. A branch that is gone meanwhile stands elsewhere."""
+        return self._push(
+            {one.branch: one.commit for one in standing}, [f":refs/heads/{one.branch}" for one in standing]
+        )
+
+    def _push(self, leases: Mapping[str, Commit | None], arguments: Sequence[str]) -> bool:
+        held = [f"--force-with-lease=refs/heads/{branch}:{commit or ''}" for branch, commit in leases.items()]
+        with self._repository.alone():
+            result = self._git.run("push", "--porcelain", "--no-verify", *held, self._repository.url, *arguments)
+        if result.code == 0:
+            return True
+        if UNSUPPORTED in result.err:
+            self._takes_options = False
+            return self._push(leases, [one for one in arguments if ":refs/heads/" in one])
+        return self._repository.mending(lambda: self._judge(result))
+
+    def _judge(self, result: Result) -> bool:
+        refused = [line.split("\t")[-1] for line in result.text.splitlines() if line.startswith("!\t")]
+        if not refused:
+            self._repository.check_objects()
+            raise SourceUnavailable(explain(result.err))
+        hard = [one for one in refused if not one.startswith("[rejected]") and "lock ref" not in one]
+        if not hard:
+            return False
+        raise Transient(
+            f"the remote refuses to take {PREFIX}*: {hard[0]}; {explain(result.err)}. May the node's git identity push "
+            f"{PREFIX}*? If it shall not, write proposals: false in winslow.yaml"
+        )
+
+    # --- commits ---
+
+    def _commit(self, draft: Draft, main: Commit, at: datetime) -> Commit:
+        blob = self._git.local("hash-object", "-w", "--stdin", stdin=draft.text.encode()).decode().strip()
+        tree = self._tree(main, draft.path.split("/"), blob)
+        person = f"Winslow ({self._node}) <winslow@{self._node}> {int(at.timestamp())} +0000"
+        text = (
+            f"tree {tree}\nparent {main}\nauthor {person}\ncommitter {person}\n\n"
+            f"{draft.title}\n\n{draft.description}\n\nWinslow-Proposal: {tree} {draft.key}\n"
+        )
+        made = self._git.local("hash-object", "-t", "commit", "-w", "--stdin", stdin=text.encode())
+        return Commit(made.decode().strip())
+
+    def _tree(self, tree: str, path: Sequence[str], blob: str) -> str:
+        """The tree with another blob at ``path``; everything else, modes included, as it is."""
+        entries = self._git.local("ls-tree", "-z", tree).split(b"\0")[:-1]
+        for place, entry in enumerate(entries):
+            facts, name = entry.split(b"\t", 1)
+            if name == path[0].encode():
+                mode, kind, inner = facts.decode().split(" ")
+                identity = self._tree(inner, path[1:], blob) if path[1:] else blob
+                entries[place] = f"{mode} {kind} {identity}\t".encode() + name
+                return self._git.local("mktree", "-z", stdin=b"\0".join(entries) + b"\0").decode().strip()
+        raise BadInput(f"there is no {path[0]} in the tree {tree}")
