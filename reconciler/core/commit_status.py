@@ -94,8 +94,8 @@ def _of_project(desired: Desired, name: ProjectName, history: ProjectHistory) ->
 def _asked_by(created: RunCreated, history: ProjectHistory) -> Commit:
     if created.request is not None:
         return _first_with(created.request, history) or created.commit
-    before = history.records[: created.number - 1]
-    return next((one.commit for one in reversed(before) if isinstance(one, DesiredSeen)), created.commit)
+    seen = (one for one in reversed(history.records) if isinstance(one, DesiredSeen) and one.number < created.number)
+    return next((one.commit for one in seen), created.commit)
 
 
 def _became(run: Run) -> tuple[CommitState, str]:
