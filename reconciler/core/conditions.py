@@ -9,7 +9,7 @@ from reconciler.core.ledger import ProjectHistory, Run, RunPhase
 from reconciler.core.names import ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.problems import Severity
-from reconciler.core.requests import request_conditions, request_line
+from reconciler.core.requests import abort_conditions, request_conditions, request_line
 from reconciler.core.status import Condition, ProjectPhase, condition
 
 
@@ -18,7 +18,7 @@ def project_conditions(
 ) -> tuple[Condition, ...]:
     """All that is worth saying about a project beside its phase."""
     files = [one for one in _files(desired, project) if one.message != wait.message]
-    found = [*files, *request_conditions(project, history)]
+    found = [*files, *request_conditions(project, history), *abort_conditions(project, history)]
     if wait.reason == "StagesAdded":
         found.append(condition("StagesAdded", wait.message + (f"; to run it: {wait.edit}" if wait.edit else "")))
     if wait.phase is ProjectPhase.SUCCEEDED and (changed := _environment_changed(desired, project, history)):

@@ -5,13 +5,14 @@ a compare-and-swap: it starts its stage if the project's last run is still numbe
 """
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, Then, Workspace
+from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, StageOverride, Then, Workspace
 from reconciler.core.environment import run_environment
 from reconciler.core.ledger import Base, Failed, Lost, ProjectHistory, Run, RunPhase
 from reconciler.core.names import RunNumber, StageName
-from reconciler.core.requests import request_is_due, request_line
+from reconciler.core.requests import line_of, renewed, request_is_due, request_line, yaml_environment, yaml_word
 from reconciler.core.status import ProjectPhase
 
 
@@ -54,20 +55,30 @@ def decide(desired: Desired, project: Project, history: ProjectHistory) -> Decis
         return RunOpen(run=last)
     if pipeline is None:
         return _pipeline_missing(desired, project)
-    if project.paused:
-        return _paused(desired, project, history)
+    decision = _unpaused(desired, pipeline, project, history)
+    return _paused(project, decision) if project.paused and _is_held_back(decision) else decision
+
+
+def _unpaused(desired: Desired, pipeline: Pipeline, project: Project, history: ProjectHistory) -> Decision:
     if project.next is not None and request_is_due(project.next, history):
         return _requested(desired, pipeline, project, project.next, history)
     return _by_order(desired, pipeline, project, history)
 
 
-def _paused(desired: Desired, project: Project, history: ProjectHistory) -> Wait:
+def _is_held_back(decision: Decision) -> bool:
+    """Would the project go on, or ask somebody to let it? A failure, or the end, is told in spite of a pause."""
+    return isinstance(decision, StartStage) or (
+        isinstance(decision, Wait) and decision.phase is ProjectPhase.AWAITING_INPUT
+    )
+
+
+def _paused(project: Project, decision: Decision) -> Wait:
     return Wait(
         phase=ProjectPhase.PAUSED,
         reason="Paused",
         message=f"{project.path} says paused: true; nothing new starts",
         edit="paused: false",
-        stage=awaited_stage(decide(desired, replace(project, paused=False), history)),
+        stage=awaited_stage(decision),
     )
 
 
@@ -93,7 +104,7 @@ def _requested(
             phase=ProjectPhase.AWAITING_INPUT,
             reason="BaseUnknown",
             message=f"next says from: {request.base}, but this project has no run {request.base} with a workspace",
-            edit=request_line(request.stage, history),
+            edit=line_of(renewed(replace(request, base=None), history)),
         )
     return _start(desired, pipeline, project, stage, request, history)
 
@@ -106,7 +117,7 @@ def _stage_unknown(pipeline: Pipeline, request: Next, history: ProjectHistory) -
         phase=ProjectPhase.AWAITING_INPUT,
         reason="StageUnknown",
         message=f"next asks for stage '{request.stage}', but pipeline '{pipeline.id}' has: {', '.join(names)}",
-        edit=request_line(StageName(meant[0]), history) if meant else None,
+        edit=line_of(renewed(replace(request, stage=StageName(meant[0])), history)) if meant else None,
     )
 
 
@@ -121,14 +132,14 @@ def _by_order(desired: Desired, pipeline: Pipeline, project: Project, history: P
             )
         return _gated(desired, pipeline, project, pipeline.stages[0], history)
     if last.phase is not RunPhase.SUCCEEDED:
-        return _failed(last, history)
+        return _failed(pipeline, history, last)
     names = [stage.name for stage in pipeline.stages]
     if last.stage not in names:
         return Wait(
             phase=ProjectPhase.AWAITING_INPUT,
             reason="StageLeftPipeline",
             message=f"the last run's stage '{last.stage}' is no longer in pipeline '{pipeline.id}'; say where to go on",
-            edit=request_line(names[0], history) if names else None,
+            edit=_elsewhere(pipeline, history),
         )
     following = pipeline.stages[names.index(last.stage) + 1 :]
     if not following or last.created.is_last:
@@ -179,15 +190,29 @@ def _start(
     environment = run_environment(desired, pipeline, stage, project, request)
     missing = [name for name in stage.requires_environment if name not in environment]
     if missing:
-        return Wait(
-            phase=ProjectPhase.AWAITING_INPUT,
-            reason="EnvironmentMissing",
-            message=f"stage '{stage.name}' needs {', '.join(missing)}; set it in {project.path}",
-            edit="environment: {" + ", ".join(f'{name}: "..."' for name in missing) + "}",
-            stage=stage.name,
-        )
+        return _environment_missing(project, stage, request, history, missing)
     base = _as_base(history, request.base) if request and request.base else base_of(stage, pipeline, history)
     return StartStage(stage=stage, pipeline=pipeline, request=request, base=base)
+
+
+def _environment_missing(
+    project: Project, stage: Stage, request: Next | None, history: ProjectHistory, missing: Sequence[str]
+) -> Wait:
+    """The edit keeps what the project sets already; where a stronger level unsets a variable, only ``next`` helps."""
+    asked = request or Next(stage=stage.name)
+    override = project.stages.get(stage.name, StageOverride())
+    blanks = dict.fromkeys(missing, "...")
+    if any(name in asked.environment or name in override.environment for name in missing):
+        edit = line_of(renewed(replace(asked, environment={**asked.environment, **blanks}), history))
+    else:
+        edit = f"environment: {yaml_environment({**project.environment, **blanks})}"
+    return Wait(
+        phase=ProjectPhase.AWAITING_INPUT,
+        reason="EnvironmentMissing",
+        message=f"stage '{stage.name}' needs {', '.join(missing)}; set it in {project.path}",
+        edit=edit,
+        stage=stage.name,
+    )
 
 
 def base_of(stage: Stage, pipeline: Pipeline, history: ProjectHistory) -> Base | None:
@@ -211,9 +236,22 @@ def _as_base(history: ProjectHistory, number: RunNumber) -> Base | None:
     return Base(run=run.number, stage=run.stage, claim=run.last_claim.number)
 
 
-def _failed(last: Run, history: ProjectHistory) -> Wait:
+def _failed(pipeline: Pipeline, history: ProjectHistory, last: Run) -> Wait:
     reason, message = how_it_failed(last)
-    return Wait(phase=ProjectPhase.FAILED, reason=reason, message=message, edit=request_line(last.stage, history))
+    edit = request_line(last.stage, history)
+    if pipeline.stage(last.stage) is None:  # to offer the stage that failed would be a dead end
+        message += f"; its stage is no longer in pipeline '{pipeline.id}': say where to go on"
+        edit = _elsewhere(pipeline, history)
+    return Wait(phase=ProjectPhase.FAILED, reason=reason, message=message, edit=edit)
+
+
+def _elsewhere(pipeline: Pipeline, history: ProjectHistory) -> str | None:
+    """Where to go on when the last run's stage has left the pipeline: after the newest success that still counts."""
+    names = [stage.name for stage in pipeline.stages]
+    done = (run.stage for run in reversed(history.runs) if run.phase is RunPhase.SUCCEEDED and run.stage in names)
+    newest = next(done, None)
+    onward = names if newest is None else names[names.index(newest) + 1 :] or [newest]
+    return request_line(onward[0], history) if onward else None
 
 
 def how_it_failed(run: Run) -> tuple[str, str]:
@@ -226,9 +264,11 @@ def how_it_failed(run: Run) -> tuple[str, str]:
 def _pipeline_missing(desired: Desired, project: Project) -> Wait:
     located = next((p for p in desired.problems if p.file == project.path and "pipeline" in p.message), None)
     known = ", ".join(sorted(desired.pipelines)) or "none yet"
+    meant = difflib.get_close_matches(project.pipeline, desired.pipelines, n=1)
     return Wait(
         phase=ProjectPhase.INVALID,
         reason="PipelineMissing",
+        edit=f"pipeline: {yaml_word(meant[0])}" if meant else None,
         message=str(located) if located else f"{project.path}: no pipeline '{project.pipeline}'; there are: {known}",
     )
 

@@ -17,7 +17,7 @@ from reconciler.core.ledger import Aborted, DesiredSeen, Done, Ledger, ProjectHi
 from reconciler.core.names import ProjectName, RecordNumber, RunNumber, StageName
 from reconciler.core.nodes import Node
 from reconciler.core.report import explain
-from reconciler.core.requests import canonical, request_conditions, request_line
+from reconciler.core.requests import canonical, line_of, renewed, request_conditions, request_line
 from reconciler.core.status import ProjectPhase
 
 
@@ -222,7 +222,7 @@ def _request(earlier: _Outlook | None, then: _Outlook) -> Iterator[Effect]:
                 kind=EffectKind.WAITS if told.type == "RequestPending" else EffectKind.STALE,
                 message=told.message,
                 stage=then.project.next.stage,
-                edit=request_line(then.project.next.stage, then.history) if told.type == "RequestStale" else None,
+                edit=line_of(renewed(then.project.next, then.history)) if told.type == "RequestStale" else None,
             )
 
 

@@ -26,7 +26,7 @@ from reconciler.core.nodes import Node
 from reconciler.core.placement import Need, place, usage
 from reconciler.core.problems import Severity
 from reconciler.core.proposals import offer, proposals_of
-from reconciler.core.requests import request_conditions, request_line
+from reconciler.core.requests import line_of, renewed, request_conditions
 from reconciler.core.start import by_node, queued, requires_of
 from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status, WaitingFor
 from reconciler.core.supervise import engine_silent
@@ -200,7 +200,7 @@ def _unanswered(desired: Desired, project: Project, history: ProjectHistory, bra
         reason=told[0].type,
         message=told[0].message,
         since=_since(history),
-        edit=request_line(project.next.stage, history),
+        edit=line_of(renewed(project.next, history)),
         url=edit_url(desired, project.path, branch),
     )
 

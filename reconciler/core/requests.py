@@ -1,9 +1,11 @@
 """Requests (``next``): their identity, what became of them, and the line a person pastes to write one."""
 
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from reconciler.core.desired import Next, Project, Secret, Then
+from reconciler.core.desired import Environment, EnvironmentValue, Next, Project, Secret, Then
 from reconciler.core.ledger import DesiredSeen, ProjectHistory, Run, RunPhase
 from reconciler.core.names import RunNumber, StageName
 from reconciler.core.status import Condition, condition
@@ -29,20 +31,26 @@ def canonical(request: Next) -> str:
 
 def next_line(stage: StageName, after: RunNumber | None, identity: str | None = None) -> str:
     """The YAML that asks for ``stage`` now, e.g. ``next: {stage: track, after: 3}``."""
-    fields = [f"stage: {stage}"]
-    fields += [] if after is None else [f"after: {after}"]
-    fields += [] if identity is None else [f"id: {identity}"]
+    return line_of(Next(stage=stage, after=after, id=identity))
+
+
+def line_of(request: Next) -> str:
+    """The request as YAML on one line, as a person would write it."""
+    fields = [f"stage: {yaml_word(request.stage)}"]
+    fields += [] if request.after is None else [f"after: {request.after}"]
+    fields += [] if request.base is None else [f"from: {request.base}"]
+    fields += [] if request.then is Then.CONTINUE else [f"then: {request.then}"]
+    fields += [f"environment: {yaml_environment(request.environment)}"] if request.environment else []
+    fields += [] if request.id is None else [f"id: {yaml_word(request.id)}"]
     return "next: {" + ", ".join(fields) + "}"
 
 
 def request_is_due(request: Next, history: ProjectHistory) -> bool:
     """Does the request start its stage now? (Not handled, not stale, not ahead of the project.)"""
-    if answered_by(request, history) is not None:
-        return False
     last = history.last_run
     if last is None:
         return request.after is None
-    return request.after == last.number and not _outlived_by_failure(request, last, history)
+    return request.after == last.number and last.is_final and not _outlived_by_failure(request, last, history)
 
 
 def answered_by(request: Next, history: ProjectHistory) -> Run | None:
@@ -52,32 +60,37 @@ def answered_by(request: Next, history: ProjectHistory) -> Run | None:
 
 
 def _outlived_by_failure(request: Next, last: Run, history: ProjectHistory) -> bool:
-    """A request made while run ``after`` was going does not survive that run's failure.
+    """A request made before run ``after`` had ended does not survive that run's failure: nobody knew of it.
 
-    Unless the commit that made it also aborted that run: then the person meant what comes after.
+    Unless it stood beside the order to abort that run: then the person meant what comes after. In whichever of
+    several commits that was, so that it makes no difference which of them a node happened to see.
     """
     if last.phase is RunPhase.SUCCEEDED:
         return False
     text = canonical(request)
-    seen = (record for record in history.records if isinstance(record, DesiredSeen))
-    first = next((record for record in seen if record.request == text), None)
-    return first is not None and first.open_run == last.number and first.abort != last.number
+    seen = [record for record in history.records if isinstance(record, DesiredSeen) and record.request == text]
+    early = any(record.open_run == last.number or record.number < last.created.number for record in seen)
+    return early and not any(record.abort == last.number for record in seen)
+
+
+def renewed(request: Next, history: ProjectHistory) -> Next:
+    """The same request, asked now so that it works: with an id, if just this was spent already."""
+    after = history.last_run.number if history.last_run else None
+    for spare in _spare_ids(history):
+        again = replace(request, after=after, id=spare)
+        if request_is_due(again, history):
+            return again
+    return replace(request, after=after, id=None)  # a run is open: the request waits for it
 
 
 def request_now(stage: StageName, history: ProjectHistory) -> Next:
-    """What asks for ``stage`` now and works: with an id, if the same request was spent already."""
-    after = history.last_run.number if history.last_run else None
-    for spare in _spare_ids(history):
-        request = Next(stage=stage, after=after, id=spare)
-        if request_is_due(request, history):
-            return request
-    return Next(stage=stage, after=after)  # a run is open: the request waits for it
+    """What asks for ``stage`` now and works."""
+    return renewed(Next(stage=stage), history)
 
 
 def request_line(stage: StageName, history: ProjectHistory) -> str:
     """The YAML of ``request_now``."""
-    request = request_now(stage, history)
-    return next_line(stage, request.after, request.id)
+    return line_of(request_now(stage, history))
 
 
 def _spare_ids(history: ProjectHistory) -> Iterator[str | None]:
@@ -91,14 +104,70 @@ def request_conditions(project: Project, history: ProjectHistory) -> tuple[Condi
     request = project.next
     if request is None or request_is_due(request, history):
         return ()
+    return (_not_due(project, request, history),)
+
+
+def _not_due(project: Project, request: Next, history: ProjectHistory) -> Condition:
     run = answered_by(request, history)
     if run is not None:
-        return (condition("RequestHandled", f"next was answered by run {run.number} ({run.stage})"),)
+        return condition("RequestHandled", f"next was answered by run {run.number} ({run.stage})")
     last = history.last_run
     number = last.number if last else None
     if last is not None and request.after == last.number and not last.is_final:
-        return (condition("RequestPending", f"next starts '{request.stage}' once run {last.number} has succeeded"),)
-    if request.after is not None and (number is None or request.after > number):
-        return (condition("RequestPending", f"next waits for run {request.after}; the last run is {number or 'none'}"),)
-    line = request_line(request.stage, history)
-    return (condition("RequestStale", f"next is stale (the last run is {number}); to ask again write: {line}"),)
+        ended = "was aborted" if project.abort == last.number else "has succeeded"
+        return condition("RequestPending", f"next starts '{request.stage}' once run {last.number} {ended}")
+    line = line_of(renewed(request, history))
+    if request.after is not None and request.after > _last_number(history):
+        message = f"next waits for run {request.after}; the last run is {number or 'none'}"
+        return condition("RequestPending", f"{message}; to ask for what comes after that write: {line}")
+    return condition("RequestStale", f"next is stale (the last run is {number or 'none'}); to ask again write: {line}")
+
+
+def abort_conditions(project: Project, history: ProjectHistory) -> tuple[Condition, ...]:
+    """An ``abort`` that is ahead of the project: most likely a slip, and it will hit that run."""
+    last = _last_number(history)
+    if project.abort is None or project.abort <= last:
+        return ()
+    message = f"abort names run {project.abort}, which does not exist yet (the last run is {last or 'none'})"
+    return (
+        condition("AbortPending", f"{message}; it will be aborted as soon as it begins: remove or correct the line"),
+    )
+
+
+def _last_number(history: ProjectHistory) -> int:
+    """Of the last run, also of a purged namesake's: numbers go on above those."""
+    if history.last_run is not None:
+        return history.last_run.number
+    return history.retired.run if history.retired else 0
+
+
+# --- YAML on one line ---
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_NOT_TEXT = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
+
+
+def yaml_word(text: str) -> str:
+    """Plain where YAML can't take it for anything else, else quoted."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _NOT_TEXT:
+        return text
+    return yaml_text(text)
+
+
+def yaml_text(text: str) -> str:
+    escaped = (char if char.isprintable() and char not in '"\\' else f"\\U{ord(char):08X}" for char in text)
+    return '"' + "".join(escaped) + '"'
+
+
+def yaml_environment(environment: Environment) -> str:
+    return "{" + ", ".join(f"{name}: {_yaml_value(value)}" for name, value in environment.items()) + "}"
+
+
+def _yaml_value(value: EnvironmentValue) -> str:
+    match value:
+        case None:
+            return "null"
+        case Secret(secret=name):
+            return f"{{secret: {yaml_word(name)}}}"
+        case text:
+            return yaml_text(text)

@@ -1,6 +1,7 @@
 """What a project wants next: gates, required environment, bases, and pipelines that change under a project."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.decide import Decision, RunOpen, StartStage, Wait, decide
-from reconciler.core.desired import Confirm, Pipeline, Project, Then, Workspace
+from reconciler.core.desired import Confirm, Pipeline, Project, StageOverride, Then, Workspace
 from reconciler.core.ledger import Run
 from reconciler.core.names import PipelineName, RunNumber
 from reconciler.core.status import ProjectPhase
@@ -71,13 +72,24 @@ def test_missing_environment_is_named_with_the_file_to_set_it_in() -> None:
     assert "CAMERA_HEIGHT" in wait.message
     assert "LENS" not in wait.message
     assert "projects/crossing.yaml" in wait.message
-    assert wait.edit == 'environment: {CAMERA_HEIGHT: "..."}'
+    assert wait.edit == 'environment: {LENS: "wide", CAMERA_HEIGHT: "..."}', "pasting it must lose nothing"
 
 
 def test_required_environment_may_come_from_the_request() -> None:
     pipeline = a_pipeline(a_stage("detect", requires_environment=("CAMERA_HEIGHT",)))
     project = a_project(next=a_next("detect", environment={"CAMERA_HEIGHT": "12"}))
     assert started(decided(pipeline=pipeline, project=project)).stage.name == "detect"
+
+
+@pytest.mark.parametrize("unset", [{"stages": {"detect": {"LENS": None}}}, {"next": {"LENS": None}}])
+def test_what_a_stronger_level_unsets_is_offered_at_the_strongest(unset: dict[str, Any]) -> None:
+    pipeline = a_pipeline(a_stage("detect", requires_environment=("LENS",)))
+    overrides = {name: StageOverride(environment=given) for name, given in unset.get("stages", {}).items()}
+    request = a_next("detect", environment=unset["next"]) if "next" in unset else None
+    project = a_project(environment={"LENS": "wide"}, stages=overrides, next=request)
+    assert waits(pipeline=pipeline, project=project).edit == 'next: {stage: detect, environment: {LENS: "..."}}'
+    pasted = replace(project, next=a_next("detect", environment={"LENS": "long"}))
+    assert started(decided(pipeline=pipeline, project=pasted)).stage.name == "detect"
 
 
 def test_an_unset_variable_counts_as_missing() -> None:
@@ -148,6 +160,23 @@ def test_a_project_whose_last_stage_left_the_pipeline_asks_where_to_go_on() -> N
         "StageLeftPipeline",
         "next: {stage: detect, after: 1}",
     )
+
+
+def test_after_a_success_that_still_counts_the_stage_behind_it_is_offered() -> None:
+    gone = a_run(2, "calibrate")
+    assert waits(a_run(1, "detect"), gone).edit == "next: {stage: track, after: 2}"
+
+
+def test_a_failed_stage_that_left_the_pipeline_is_not_offered_again() -> None:
+    """It would lead from one question to the next."""
+    wait = waits(a_run(1, "detect"), a_run(2, "calibrate", a_claim(), failed()))
+    assert (wait.phase, wait.edit) == (ProjectPhase.FAILED, "next: {stage: track, after: 2}")
+    assert "no longer in pipeline 'flow'" in wait.message
+
+
+def test_a_misspelt_pipeline_is_offered_rightly() -> None:
+    assert waits(project=a_project(pipeline=PipelineName("flwo"))).edit == "pipeline: flow"
+    assert waits(project=a_project(pipeline=PipelineName("xyz"))).edit is None
 
 
 def test_a_missing_pipeline_is_invalid_and_lists_what_there_is() -> None:

@@ -95,11 +95,6 @@ def test_a_misspelt_stage_offers_the_one_that_was_meant() -> None:
             replace(gated(), stale={"projects/crossing.yaml": Commit("d" * 40)}), (a_run(1),), id="its file is broken"
         ),
         pytest.param(replace(gated(), site=Site(proposals=False)), (a_run(1),), id="switched off"),
-        pytest.param(
-            a_desired(pipeline=a_pipeline("detect", "report")),
-            (a_run(1), a_run(2, "track", a_claim(), failed())),
-            id="the failed stage has left the pipeline",
-        ),
     ],
 )
 def test_nothing_is_offered_that_could_surprise(desired: Desired, runs: tuple[Run, ...]) -> None:

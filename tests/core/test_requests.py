@@ -3,12 +3,22 @@
 from dataclasses import replace
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.core.decide import Decision, RunOpen, Wait, decide
-from reconciler.core.desired import Confirm, Project, Then
+from reconciler.core.desired import Confirm, Project, Secret, Then
 from reconciler.core.ledger import DesiredSeen, ProjectHistory, Run
-from reconciler.core.names import PipelineName, RunNumber
-from reconciler.core.requests import canonical, next_line, request_conditions, request_line
+from reconciler.core.names import PipelineName, RecordNumber, RunNumber, StageName
+from reconciler.core.requests import (
+    abort_conditions,
+    canonical,
+    line_of,
+    next_line,
+    request_conditions,
+    request_line,
+)
 from reconciler.core.status import ProjectPhase
 from tests.fakes.build import (
     a_claim,
@@ -151,6 +161,27 @@ def test_another_pipeline_counts_for_the_next_run() -> None:
     assert started(decision).stage.name == "count"
 
 
+@pytest.mark.parametrize("waiting", [(DETECTED, FAILED_TRACK), (DETECTED, TRACKED, REPORTED)])
+def test_a_pause_hides_neither_a_failure_nor_the_end(waiting: tuple[Run, ...]) -> None:
+    """It holds nothing back there; whoever paused after the running stage must see that it failed."""
+    assert asked(a_project(paused=True), *waiting) == asked(a_project(), *waiting)
+
+
+def test_paused_outranks_the_answer_to_a_failure() -> None:
+    waits = asked(a_project(paused=True, next=a_next("track", 2)), DETECTED, FAILED_TRACK)
+    assert isinstance(waits, Wait)
+    assert (waits.reason, waits.edit) == ("Paused", "paused: false")
+
+
+def test_an_abort_of_a_run_to_come_is_told() -> None:
+    def told(number: int) -> list[str]:
+        project = a_project(abort=RunNumber(number))
+        return [one.message for one in abort_conditions(project, a_history(DETECTED, OPEN_TRACK))]
+
+    assert told(1) == told(2) == []
+    assert "run 3, which does not exist yet (the last run is 2)" in told(3)[0]
+
+
 # --- pending, stale, handled ---
 
 
@@ -192,6 +223,76 @@ def test_a_spent_id_is_not_offered_again() -> None:
     )
     line = request_line(a_next("track").stage, a_history(DETECTED, FAILED_TRACK, seen=seen))
     assert line == "next: {stage: track, after: 2, id: again-2}"
+
+
+def test_a_request_made_before_its_run_began_does_not_survive_that_runs_failure() -> None:
+    """Nobody can have known of the failure of a run that was not there yet."""
+    request = a_next("report", 2)
+    seen = (a_seen(1, request=request, open_run=RunNumber(1)),)
+    failure = a_run(2, "track", a_claim(), failed())
+    history = a_history(DETECTED, replace(failure, created=replace(failure.created, number=RecordNumber(3))), seen=seen)
+    waits = decide(a_desired(a_project(next=request)), a_project(next=request), history)
+    assert isinstance(waits, Wait)
+    assert waits.edit == "next: {stage: track, after: 2}"
+    assert conditions(a_project(next=request), history)["RequestStale"].endswith(
+        "next: {stage: report, after: 2, id: again}"
+    )
+
+
+def test_whether_a_request_survives_an_abort_does_not_depend_on_how_many_commits_were_seen() -> None:
+    """The request stood there before the order to abort joined it; a slower node sees both at once."""
+    request = a_next("detect", 2)
+    early = a_seen(8, request=request, open_run=RunNumber(2))
+    both = a_seen(9, request=request, abort=RunNumber(2), open_run=RunNumber(2))
+    project = a_project(next=request, abort=RunNumber(2))
+    run = a_run(2, "track", a_claim(), aborted())
+    for seen in ((both,), (early, both)):
+        assert started(asked(project, DETECTED, run, seen=seen)).stage.name == "detect"
+
+
+def test_a_pending_request_beside_an_abort_says_so() -> None:
+    project = a_project(next=a_next("detect", 2), abort=RunNumber(2))
+    assert conditions(project, a_history(DETECTED, OPEN_TRACK)) == {
+        "RequestPending": "next starts 'detect' once run 2 was aborted"
+    }
+
+
+def test_the_line_to_ask_again_keeps_what_was_asked() -> None:
+    """A line that quietly dropped the parameter would cost a night."""
+    environment = {"THRESHOLD": "0.35", "KEY": Secret("tracker"), "DEBUG": None}
+    request = a_next("detect", 1, base=RunNumber(1), then=Then.PAUSE, environment=environment, id="mine")
+    told = conditions(a_project(next=request), a_history(DETECTED, TRACKED))["RequestStale"]
+    assert told.endswith(
+        "next: {stage: detect, after: 2, from: 1, then: pause, "
+        'environment: {THRESHOLD: "0.35", KEY: {secret: tracker}, DEBUG: null}}'
+    )
+    unknown = asked(a_project(next=replace(request, stage=StageName("detekt"), after=RunNumber(2))), DETECTED, TRACKED)
+    assert isinstance(unknown, Wait)
+    assert unknown.edit is not None
+    assert unknown.edit in told
+    baseless = asked(a_project(next=replace(request, base=RunNumber(9), after=RunNumber(2))), DETECTED, TRACKED)
+    assert isinstance(baseless, Wait)
+    assert baseless.edit is not None
+    assert baseless.edit == told[told.index("next: {") :].replace("from: 1, ", "")
+
+
+@given(st.text(), st.text(min_size=1), st.sampled_from(["no", "on", "1", "null", "a b", "it's", "again-2"]))
+def test_a_line_is_yaml_that_says_the_same(value: str, identity: str, word: str) -> None:
+    for id_ in (identity, word):
+        line = line_of(a_next(word, 3, environment={"A": value}, id=id_))
+        assert yaml.safe_load(line) == {
+            "next": {"stage": word, "after": 3, "environment": {"A": value}, "id": id_},
+        }
+
+
+def test_two_requests_merged_one_after_the_other_start_one_run() -> None:
+    """Both were written after run 2; whoever comes second is told what to write."""
+    first, second = a_next("detect", 2), a_next("report", 2)
+    history = a_history(DETECTED, TRACKED, a_run(3, "detect", request=canonical(first)))
+    assert started(decide(a_desired(a_project(next=second)), a_project(next=second), history)).request is None
+    assert conditions(a_project(next=second), history) == {
+        "RequestStale": "next is stale (the last run is 3); to ask again write: next: {stage: report, after: 3}"
+    }
 
 
 def test_a_request_for_a_run_long_past_does_nothing_and_says_what_to_write() -> None:
