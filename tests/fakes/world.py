@@ -5,7 +5,7 @@ No I/O and no threads: one ``step`` is one node's tick. A container's program en
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.core.actions import (
     Action,
@@ -23,11 +23,11 @@ from reconciler.core.containers import ClaimKey, Container, ContainerState
 from reconciler.core.desired import Desired
 from reconciler.core.draft import Me, Plan
 from reconciler.core.ledger import Claim, Done, Failed, Ledger, ProjectHistory, Released, Run, RunCreated, RunRecord
-from reconciler.core.names import NodeName, ProjectName, Token
+from reconciler.core.names import Commit, NodeName, ProjectName, Token
 from reconciler.core.nodes import Node
 from reconciler.core.outcome import Verdict, judge
 from reconciler.core.plan import plan
-from tests.fakes.build import NOW, SHARE, a_container, header, me
+from tests.fakes.build import BOOT, NOW, SHARE, a_container, header, me
 
 
 def apply_to(ledger: Ledger, action: Action, token: str) -> Ledger:
@@ -79,6 +79,7 @@ def _with(ledger: Ledger, project: ProjectName, history: ProjectHistory) -> Ledg
 class Machine:
     """One node's engine and what its reconciler remembers."""
 
+    boot: str = BOOT
     containers: dict[ClaimKey, Container] = field(default_factory=dict)
     logged: set[ClaimKey] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)
@@ -97,10 +98,24 @@ class World:
     def machine(self, name: NodeName) -> Machine:
         return self.machines.setdefault(name, Machine())
 
+    def desired_of(self, name: NodeName) -> Desired:
+        """What the node knows of git."""
+        return self.desired
+
+    def contained_of(self, name: NodeName) -> frozenset[Commit]:
+        """The commits that are in the node's clone."""
+        return frozenset({self.desired.commit})
+
+    def nodes_of(self, name: NodeName) -> tuple[Node, ...]:
+        """The nodes as this one sees them."""
+        return self.nodes
+
     def me(self, name: NodeName) -> Me:
         machine = self.machine(name)
         return me(
             name,
+            boot=machine.boot,
+            contained=self.contained_of(name),
             monotonic=self.now,
             now=NOW + timedelta(seconds=self.now),
             containers=tuple(machine.containers[key] for key in sorted(machine.containers)),
@@ -115,7 +130,7 @@ class World:
         )
 
     def plan(self, name: NodeName) -> Plan:
-        todo = plan(self.desired, self.ledger, self.nodes, self.me(name))
+        todo = plan(self.desired_of(name), self.ledger, self.nodes_of(name), self.me(name))
         since = self.machine(name).since
         self.machine(name).since = {met: since.get(met, self.now) for met in todo.situations}
         return todo
@@ -140,8 +155,8 @@ class World:
                     token=claim.token,
                 )
                 at = NOW + timedelta(seconds=self.now)
-                machine.containers.setdefault(key, a_container(key, started_at=at))
-                self.ledger = _changed(self.ledger, project, run.created, started_at=at)
+                machine.containers.setdefault(key, a_container(key, started_at=at, boot=machine.boot))
+                self._started(project, run, claim, at)
             case FollowContainer(container=container):
                 machine.logged.add(container.key)
             case StopContainer(container=container):
@@ -153,6 +168,12 @@ class World:
                 self.ledger = publish(self.ledger, project, run.created, record)
             case _:
                 pass
+
+    def _started(self, project: ProjectName, run: Run, claim: Claim, at: datetime) -> None:
+        """What a claim's directory says counts for nobody once another claim is in force."""
+        found = self.ledger.history(project).run(run.number)
+        if found is not None and found.claim is not None and found.claim.token == claim.token:
+            self.ledger = _changed(self.ledger, project, run.created, started_at=at)
 
     def run_programs(self) -> None:
         """Every program that runs comes to its end."""
