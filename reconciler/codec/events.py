@@ -46,8 +46,8 @@ def event_data(transition: Transition) -> dict[str, Any]:
 
 
 def dump_event(transition: Transition) -> bytes:
-    """As it goes over a wire: ASCII, for a file's name may hold bytes that are no text."""
-    return json.dumps(event_data(transition)).encode("ascii")
+    """As it goes over a wire. A file's name may hold bytes that are no text: many a receiver would choke on them."""
+    return json.dumps(event_data(transition), ensure_ascii=False).encode("utf-8", errors="replace")
 
 
 def headline(transition: Transition) -> str:

@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from datetime import UTC
 
 from reconciler.codec.events import printable
+from reconciler.core.status import ProjectPhase
 from reconciler.core.transitions import Transition
 
 
 def body(transition: Transition) -> str:
+    is_well = transition.phase is ProjectPhase.SUCCEEDED
     parts = [
         _what(transition),
         _section("To go on:", _go_on(transition)),
         _section("Results:", (f"{name} = {value}" for name, value in transition.results.items())),
-        _section("The log's last lines:", transition.tail),
+        _section("The log's last lines:", () if is_well else transition.tail),
         transition.repository or "",
     ]
     return printable("\n\n".join(part for part in parts if part)) + "\n"
