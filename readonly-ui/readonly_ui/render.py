@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from readonly_ui import words
+from reconciler.core.proposals import merge_command
 
 HERE = Path(__file__).parent
 STATIC_TYPES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -56,7 +57,7 @@ class Renderer:
         )
         names = ("tone", "spaced", "size", "quoted", "web_address", "log_text")
         self._jinja.filters.update({name: getattr(words, name) for name in names})
-        self._jinja.globals["link"] = words.link
+        self._jinja.globals.update(link=words.link, merge_command=merge_command)
 
     def __call__(self, request: Request, template: str, *, code: int = 200, **facts: object) -> Response:
         now = datetime.now(UTC)

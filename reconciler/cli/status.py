@@ -17,6 +17,7 @@ from reconciler.cli.output import out, phase, print_json, text
 from reconciler.codec.status import dump_status
 from reconciler.core.ledger import RunPhase
 from reconciler.core.names import ProjectName
+from reconciler.core.proposals import merge_command
 from reconciler.core.status import Condition, NodeStatus, ProjectPhase, ProjectStatus, RunStatus, Status, WaitingFor
 from reconciler.readers.find import find_project
 
@@ -104,6 +105,8 @@ def waiting_lines(project: ProjectStatus) -> Iterator[Text]:
         yield Text(f"in {project.path} write: ") + text(waiting.edit, "bold")
     if waiting.edit and waiting.url:
         yield text(waiting.url)
+    for offer in project.offers:
+        yield text(f"or {offer.title[0].lower()}{offer.title[1:]}: {offer.url or merge_command(offer)}")
 
 
 def _last_words(project: ProjectStatus) -> Iterator[Text]:

@@ -1,6 +1,6 @@
 """README.md of the branch ``observed``: what a person sees who opens it in the forge, on a phone."""
 
-from reconciler.core.status import ProjectPhase, ProjectStatus, Status
+from reconciler.core.status import Offer, ProjectPhase, ProjectStatus, Status
 
 ORDER = [
     ProjectPhase.INVALID,
@@ -44,7 +44,13 @@ def _row(project: ProjectStatus) -> str:
     edit = f"`{_cell(wait.edit)}`" if wait and wait.edit else ""
     if wait and wait.url and wait.edit:
         edit += f" [edit]({wait.url})"
-    return f"| {link} | {project.phase} | {run} | {_cell(wait.message) if wait else ''} | {edit} |"
+    answers = "".join(f"<br>{_offer(offer)}" for offer in project.offers)
+    return f"| {link} | {project.phase} | {run} | {_cell(wait.message) if wait else ''} | {edit}{answers} |"
+
+
+def _offer(offer: Offer) -> str:
+    title = _cell(offer.title)
+    return f"[{title}]({offer.url})" if offer.url else f"{title}: merge `{offer.branch}`"
 
 
 def _cell(text: str) -> str:

@@ -17,6 +17,7 @@ from reconciler.core.names import NodeName, PipelineName, ProjectName, RunNumber
 from reconciler.core.status import (
     Condition,
     NodeStatus,
+    Offer,
     ProjectPhase,
     ProjectStatus,
     RunStatus,
@@ -64,6 +65,14 @@ def make_run(number: int, stage: str, phase: RunPhase, *, hours: float, took: fl
         output=None if going else f"projects/x/output/{number:04d}-{stage}",
     )
     return replace(run, **more)  # type: ignore[arg-type]
+
+
+def offers(project: str, *, url: str = "") -> tuple[Offer, ...]:
+    titles = {"continue": "Start stage 'report' after run 3", "redo": "Start stage 'track' again after run 3"}
+    branches = {f"proposals/{project}/3-{kind}": title for kind, title in titles.items()}
+    return tuple(
+        Offer(branch=name, title=title, url=f"{url}{name}" if url else None) for name, title in branches.items()
+    )
 
 
 def make_project(
@@ -138,6 +147,7 @@ def projects() -> tuple[ProjectStatus, ...]:
                 edit="next:\n  stage: report\n  after: 3\n",
                 url="https://forge.example/lab/state/-/edit/main/projects/a8-north.yaml",
             ),
+            offers=offers("a8-north", url="https://forge.example/lab/state/-/merge_requests/new?source_branch="),
         ),
         make_project(
             "b10-bridge",
@@ -163,6 +173,7 @@ def projects() -> tuple[ProjectStatus, ...]:
                 message="detect was killed at its limit of 8 GiB memory. Give it more and start it again:",
                 edit="stages:\n  detect:\n    requires: {memory: 16GiB}\nnext: {stage: detect, after: 2}\n",
             ),
+            offers=offers("b10-bridge"),
         ),
         make_project(
             "stuttgart-mitte",

@@ -55,6 +55,21 @@ def test_what_needs_a_person_comes_first_with_the_text_to_paste(get: Get) -> Non
     assert 'href="https://forge.example/lab/state/-/edit/main/projects/a8-north.yaml"' in asked
 
 
+def test_an_offered_branch_is_a_button_in_the_forge_and_a_command_without_one(get: Get) -> None:
+    asked = section(get("/").text, "needs-you")
+    linked, plain = asked.split('id="needs-b10')
+
+    link = (
+        '<a class="button" href="https://forge.example/lab/state/-/merge_requests/new?source_branch=proposals/a8-north/'
+    )
+    assert f'{link}3-continue" rel="noopener noreferrer">Start stage &#39;report&#39; after run 3</a>' in linked
+    assert f"{link}3-redo" in linked
+    assert "git pull" not in linked
+    assert "git pull --no-rebase --no-edit origin proposals/b10-bridge/3-continue &amp;&amp; git push" in plain
+    assert "Start stage &#39;track&#39; again after run 3" in plain
+    assert plain.count("<details") == plain.count("</details>")
+
+
 def test_a_finished_project_whose_request_does_nothing_needs_a_person(reader: FakeReader, get: Get) -> None:
     stale = condition("RequestStale", "next is stale (the last run is 4)")
     waits = WaitingFor(reason=stale.type, message=stale.message, edit="next: {stage: detect, after: 4}")

@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from reconciler.core.status import WaitingFor
+from reconciler.core.status import Offer, WaitingFor
 from reconciler.readers import LogLine
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ def test_the_poison_is_in_every_field(reader: FakeReader) -> None:
 
 def test_a_link_is_only_made_of_web_addresses(reader: FakeReader, get: Get) -> None:
     waiting = WaitingFor(reason="Confirm", message="Look.", url="javascript:alert(1)")
-    reader.now = replace(reader.now, projects=tuple(replace(one, waiting_for=waiting) for one in reader.now.projects))
+    offers = (Offer(branch="proposals/ulm/1-continue", title="Go on", url="javascript:alert(2)"),)
+    changed = tuple(replace(one, waiting_for=waiting, offers=offers) for one in reader.now.projects)
+    reader.now = replace(reader.now, projects=changed)
 
     assert "javascript:" not in get("/").text
 
