@@ -1,18 +1,20 @@
-"""Git as a person would type it, for ``init`` and ``demo``: in work trees, with the person's own configuration."""
+"""Git as a person would type it: in clones, with the person's own configuration."""
 
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from reconciler.errors import BadInput, Transient
 
 TIMEOUT = 60.0
+ENGLISH = {"LC_ALL": "C", "LANGUAGE": ""}  # git's words stand within our sentences
 IDENTITY = {"user.name": "Winslow", "user.email": "winslow@localhost"}
 
 
-def git(directory: Path, *arguments: str) -> str:
+def git(directory: Path, *arguments: str, stdin: bytes = b"", extra: Mapping[str, str] | None = None) -> str:
     """Output of a command that must work; Transient with git's own words if it does not."""
-    code, output, complaint = attempt(directory, *arguments)
+    code, output, complaint = attempt(directory, *arguments, stdin=stdin, extra=extra)
     if code != 0:
         raise Transient(f"git {arguments[0]} failed in {directory}: {complaint or output}")
     return output
@@ -22,15 +24,20 @@ def succeeds(directory: Path, *arguments: str) -> bool:
     return attempt(directory, *arguments)[0] == 0
 
 
-def attempt(directory: Path, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, output, complaint. A hook's or alias' GIT_DIR must not lead us into another repository."""
+def attempt(
+    directory: Path, *arguments: str, stdin: bytes = b"", extra: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
+    """Exit code, output, complaint. A hook's or alias' GIT_DIR must not lead us into another repository.
+
+    ``extra``: variables for this one command.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_DIR", "GIT_WORK"))}
     environment = {name: value for name, value in environment.items() if name != "GIT_INDEX_FILE"}
     try:
         ended = subprocess.run(
             ["git", "-C", str(directory), *arguments],
-            env={**environment, "GIT_TERMINAL_PROMPT": "0"},
-            stdin=subprocess.DEVNULL,
+            env={**environment, **ENGLISH, "GIT_TERMINAL_PROMPT": "0", **(extra or {})},
+            input=stdin,
             capture_output=True,
             timeout=TIMEOUT,
             check=False,

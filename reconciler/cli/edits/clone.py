@@ -1,0 +1,154 @@
+"""A person's clone of the state repository. Commits are made beside its work tree and index, on what the remote has."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler.cli.git import attempt, git, has_identity, succeeds
+from reconciler.core.names import Commit
+from reconciler.errors import BadInput
+
+MAIN = "main"
+OBSERVED = "observed"
+NEW_FILE = "100644"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the remote had: the desired branch, and what the nodes report (None: nothing yet)."""
+
+    head: Commit
+    observed: Commit | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    directory: Path
+    git_directory: Path
+    remote: str
+    branch: str  # of the desired state
+
+    # --- looking ---
+
+    def fetch(self) -> Fetched:
+        there = _branches(self.directory, self.remote)
+        wanted = [name for name in (self.branch, OBSERVED) if name in there]
+        refspecs = [f"+refs/heads/{name}:{self._tracking(name)}" for name in wanted]
+        git(self.directory, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, *refspecs)
+        found = {name: Commit(git(self.directory, "rev-parse", "--verify", self._tracking(name))) for name in wanted}
+        return Fetched(found[self.branch], found.get(OBSERVED))
+
+    def contains(self, head: Commit, commit: Commit) -> bool:
+        return succeeds(self.directory, "merge-base", "--is-ancestor", commit, head)
+
+    def blob(self, commit: str, path: str) -> str | None:
+        code, found, _ = attempt(self.directory, "rev-parse", "--verify", "--quiet", f"{commit}:{path}")
+        return found if code == 0 else None
+
+    def diff(self, before: Commit, after: Commit) -> str:
+        """Unified, as git shows it to people who have configured nothing."""
+        plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
+        return git(self.directory, "diff", *plain, before, after)
+
+    def removal(self, head: Commit, name: str) -> tuple[Commit, str] | None:
+        """The newest commit that took the file ``name`` out of projects/, and where it lay."""
+        found = git(
+            self.directory,
+            *("-c", "core.quotePath=false", "log", "--first-parent", "--diff-merges=first-parent"),
+            *("--diff-filter=D", "--no-renames", "-1", "--format=%H", "--name-only", head),
+            *("--", f":(top,glob)projects/**/{name}"),
+        )
+        lines = found.splitlines()
+        return (Commit(lines[0]), lines[-1]) if lines else None
+
+    # --- writing ---
+
+    def commit(self, parent: Commit, path: str, content: bytes | None, message: str) -> Commit:
+        """A commit that no ref names yet; ``content`` None: without the file."""
+        if not has_identity(self.directory):
+            raise BadInput(
+                "git knows no name of yours to commit as; write: git config --global user.name NAME, and user.email"
+            )
+        with tempfile.TemporaryDirectory(prefix="winslow-edit-") as folder:
+            index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+            git(self.directory, "read-tree", parent, extra=index)
+            if content is None:
+                git(self.directory, "update-index", "--force-remove", "--", path, extra=index)
+            else:
+                listed = git(
+                    self.directory, "ls-files", "--stage", "--full-name", "--", f":(top,literal){path}", extra=index
+                )
+                mode = listed.split(" ")[0] or NEW_FILE
+                blob = git(self.directory, "hash-object", "-w", "--stdin", "--no-filters", stdin=content)
+                git(self.directory, "update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", extra=index)
+            tree = git(self.directory, "write-tree", extra=index)
+        signed = ["-S"] if attempt(self.directory, "config", "--type=bool", "commit.gpgSign")[1] == "true" else []
+        return Commit(
+            git(self.directory, "commit-tree", *signed, "-p", parent, "-F", "-", tree, stdin=message.encode())
+        )
+
+    def push(self, *arguments: str) -> tuple[bool, str]:
+        """Whether it was taken, and what the remote said."""
+        code, _, said = attempt(self.directory, "push", "--no-follow-tags", self.remote, *arguments)
+        return code == 0, said
+
+    def follow(self, commit: Commit) -> str | None:
+        """Fast-forward the work tree if it stands on the desired branch; else why not."""
+        code, current, _ = attempt(self.directory, "symbolic-ref", "--quiet", "--short", "HEAD")
+        if code != 0 or current != self.branch:
+            return f"it stands on {current or 'no branch'}"
+        if git(self.directory, "rev-parse", "--is-bare-repository") == "true":
+            return "it has no work tree"
+        if succeeds(self.directory, "merge", "--ff-only", "--no-autostash", "--quiet", commit):
+            return None
+        return "it has changes or commits of its own"
+
+    def _tracking(self, branch: str) -> str:
+        return f"refs/remotes/{self.remote}/{branch}"
+
+
+def clone_around(directory: Path, branch: str | None) -> Clone:
+    """The clone that ``directory`` lies in; the desired branch is main, or else the remote's default one."""
+    if not directory.is_dir():
+        raise BadInput(f"there is no directory {directory}; name your clone of the state repository")
+    code, git_directory, _ = attempt(directory, "rev-parse", "--absolute-git-dir")
+    if code != 0:
+        raise BadInput(
+            f"{directory.absolute()} is in no clone of a state repository; go into one, or name it by --repository DIR"
+        )
+    code, top, _ = attempt(directory, "rev-parse", "--show-toplevel")
+    root = Path(top) if code == 0 and top else Path(git_directory)
+    remote = _remote(root)
+    there = _branches(root, remote)
+    chosen = branch or (MAIN if MAIN in there else there.get("HEAD"))
+    if chosen is None or chosen not in there:
+        known = ", ".join(sorted(there.keys() - {"HEAD"})) or "none"
+        raise BadInput(
+            f"the remote '{remote}' has no branch '{chosen or MAIN}' (it has: {known}); name one by --branch"
+        )
+    return Clone(root, Path(git_directory), remote, chosen)
+
+
+def _remote(directory: Path) -> str:
+    """The current branch's, else origin, else the only one."""
+    names = git(directory, "remote").split()
+    _, current, _ = attempt(directory, "symbolic-ref", "--quiet", "--short", "HEAD")
+    _, upstream, _ = attempt(directory, "config", f"branch.{current}.remote")
+    usual = next((name for name in (upstream, "origin") if name in names), None)
+    if usual is None and len(names) != 1:
+        told = f"it has {', '.join(names)}" if names else "it has none"
+        raise BadInput(f"{directory} has no remote 'origin' ({told}); write: git remote add origin URL")
+    return usual or names[0]
+
+
+def _branches(directory: Path, remote: str) -> dict[str, str]:
+    """Branch -> commit as the remote has them now; ``HEAD`` -> the name of its default branch."""
+    listed = git(directory, "ls-remote", "--symref", remote, "HEAD", "refs/heads/*")
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        what, _, name = line.partition("\t")
+        if name == "HEAD" and what.startswith("ref: "):
+            found["HEAD"] = what.removeprefix("ref: refs/heads/")
+        elif name.startswith("refs/heads/"):
+            found[name.removeprefix("refs/heads/")] = what
+    return found
