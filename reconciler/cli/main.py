@@ -12,6 +12,7 @@ from reconciler import __version__
 from reconciler.cli import explain, hook, init, logs, node, notify, plan, status, ui, validate, wait
 from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
+from reconciler.cli.edits import EDITS
 from reconciler.cli.options import ConfigOption
 from reconciler.cli.output import err
 from reconciler.errors import WinslowError
@@ -52,6 +53,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan.plan,
     "wait": wait.wait,
     "notify": notify.notify,
+    **EDITS,
     "demo": demo,
 }
 for _name, _command in COMMANDS.items():
