@@ -18,7 +18,7 @@ from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Run
 from reconciler.agent.publisher import Publisher
 from reconciler.agent.tokens import new_token
 from reconciler.agent.workers import Workers
-from reconciler.codec.heartbeat import troubles
+from reconciler.codec.heartbeat import WorksFrom, troubles
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Site
 from reconciler.core.draft import Plan
@@ -176,9 +176,9 @@ class Agent:
     def beat(self) -> None:
         """Our heartbeat, and a look at everybody else's."""
         said = troubles(self.conditions(), self._applier.faults)
-        desired = self._fetched.desired
-        works_from = {"commit": desired.commit} if desired is not None else {}
-        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), **works_from, **said}
+        fetched = self._fetched
+        base = WorksFrom(fetched.desired.commit, fetched.followed).facts() if fetched.desired is not None else {}
+        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), **base, **said}
         self._liveness.beat(facts, self.site().heartbeat.total_seconds())
 
     def tick(self) -> bool:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from reconciler import __version__
-from reconciler.cli import explain, hook, init, logs, node, notify, plan, status, ui, validate, wait
+from reconciler.cli import accept_rewrite, explain, hook, init, logs, node, notify, plan, status, ui, validate, wait
 from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
 from reconciler.cli.edits import EDITS
@@ -54,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "wait": wait.wait,
     "notify": notify.notify,
     **EDITS,
+    "accept-rewrite": accept_rewrite.accept_rewrite,
     "demo": demo,
 }
 for _name, _command in COMMANDS.items():

@@ -21,9 +21,9 @@ def notify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The entry's name in winslow.yaml.")],
     config: ConfigOption = None,
 ) -> None:
-    """Send a test event of one entry of notifications, from this machine and now.
+    """Send a test event of one entry of notifications.
 
-    With this machine's secrets and commands; nothing is remembered of it.
+    From this machine and now, with its secrets and commands; nothing is remembered of it.
     """
     from reconciler.compose import sink_opener  # noqa: PLC0415
 

@@ -1,17 +1,41 @@
-"""What a heartbeat says beside that its node lives: what keeps the node, or a project on it, from working.
+"""What a heartbeat says beside that its node lives: which commit it works from, and what keeps it from working.
 
 For people alone. Observers only ask whether the bytes changed, and no rule reads this.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from reconciler.core.names import ProjectName
+from reconciler.core.names import Commit, ProjectName, Token
 from reconciler.core.status import Condition
 
 MOST, WIDTH = 5, 240
 """So many of each, so many characters of each: a heartbeat has a fixed size."""
+COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class WorksFrom:
+    """The commit that a node goes by, and the last accepted rewrite that it went along with."""
+
+    commit: Commit
+    followed: Token | None
+
+    def facts(self) -> dict[str, object]:
+        """To beat with."""
+        return {"commit": self.commit, "followed": self.followed}
+
+
+def works_from(content: bytes | None) -> WorksFrom | None:
+    """None: it has none yet, or says nothing that can be read."""
+    facts = _facts(content)
+    commit, followed = facts.get("commit"), facts.get("followed")
+    if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+        return None
+    return WorksFrom(Commit(commit), Token(followed) if isinstance(followed, str) else None)
 
 
 def troubles(conditions: Iterable[Condition], faults: Mapping[ProjectName, str]) -> dict[str, object]:
@@ -22,13 +46,18 @@ def troubles(conditions: Iterable[Condition], faults: Mapping[ProjectName, str])
 
 def heard(content: bytes | None) -> tuple[Mapping[str, str], Mapping[ProjectName, str]]:
     """The node's conditions (type -> message) and its projects' faults; nothing of what can't be read."""
-    try:
-        facts = json.loads(content or b"{}")
-    except ValueError:
-        return {}, {}
+    facts = _facts(content)
     return _texts(facts, "conditions"), {ProjectName(name): why for name, why in _texts(facts, "faults").items()}
 
 
-def _texts(facts: Any, name: str) -> Mapping[str, str]:
-    found = facts.get(name) if isinstance(facts, dict) else None
+def _facts(content: bytes | None) -> Mapping[str, Any]:
+    try:
+        facts = json.loads(content or b"{}")
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _texts(facts: Mapping[str, Any], name: str) -> Mapping[str, str]:
+    found = facts.get(name)
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}

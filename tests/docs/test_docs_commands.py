@@ -12,7 +12,7 @@ from reconciler.cli.main import COMMANDS, app
 from tests.docs.conftest import Page
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-CALL = re.compile(r"\bwinslow (?:--config \S+ )?([a-z]+)\b")
+CALL = re.compile(r"\bwinslow (?:--config \S+ )?([a-z][a-z-]*)\b")
 
 
 def options(command: str) -> set[str]:
