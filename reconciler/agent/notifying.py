@@ -34,14 +34,14 @@ class Notifying:
 
     def follow(self, seen: Seen) -> float | None:
         """An entry that was changed begins anew: whoever corrected it need not wait for a back-off."""
-        site = seen.desired.site
-        self._tellers = {entry: self._tellers.get(entry) or self._open(entry) for entry in site.notifications}
+        entries = seen.desired.site.notifications
+        self._tellers = {entry: self._tellers.get(entry) or self._open(entry) for entry in entries}
         if not self._tellers:
             return None
         found = transitions(seen.desired, seen.ledger, seen.status)
         for entry, teller in self._tellers.items():
             if entry not in self._busy:
-                self._busy[entry] = _in_thread(teller, found, proposals=site.proposals)
+                self._busy[entry] = _in_thread(teller, found)
         ended, _ = wait(self._busy.values(), self._patience)
         self._busy = {entry: future for entry, future in self._busy.items() if future not in ended}
         for future in ended:
@@ -68,13 +68,13 @@ def _told(entry: Notification, trouble: str) -> str:
     return f"notification '{entry.name}': {trouble}; once that is put right, try it: winslow notify {entry.name}"
 
 
-def _in_thread(teller: Teller, found: Sequence[Transition], *, proposals: bool) -> Future[None]:
+def _in_thread(teller: Teller, found: Sequence[Transition]) -> Future[None]:
     """A daemon thread, not an executor's: one that hangs must never keep a node from stopping."""
     future: Future[None] = Future()
 
     def run() -> None:
         try:
-            teller.tell(found, proposals=proposals)
+            teller.tell(found)
         except BaseException as error:  # noqa: BLE001  # handed over, whatever it is
             future.set_exception(error)
         else:

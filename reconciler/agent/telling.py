@@ -12,7 +12,7 @@ import structlog
 
 from reconciler.agent.ports import Clock, Share
 from reconciler.core.desired import Notification
-from reconciler.core.transitions import Transition, concerns, needs_person
+from reconciler.core.transitions import Transition, concerns
 from reconciler.errors import BadInput, SecretMissing, Transient, TryLater
 
 log = structlog.get_logger()
@@ -25,8 +25,6 @@ SAID_AFTER = 3
 """Failures in a row before anybody hears of them: a server's short nap is nobody's business."""
 GIVE_UP = 3 * 86400.0
 """Seconds after which what nobody waits for any more is given up."""
-OFFER_WITHIN = 10.0
-"""Seconds that a transition waits for the branch that will be proposed for it."""
 AT_ONCE = 20
 """Deliveries of one entry in a row."""
 BEGUN = "begun"
@@ -79,8 +77,8 @@ class Teller:
         self.due: float | None = None
         """When to call again though nothing changes, by the clock."""
 
-    def tell(self, found: Sequence[Transition], *, proposals: bool) -> None:
-        """Deliver what is owed, oldest first; ``proposals``: this site offers branches. Raises ShareUnavailable."""
+    def tell(self, found: Sequence[Transition]) -> None:
+        """Deliver what is owed, oldest first. Raises ShareUnavailable."""
         self._save()
         owed = self._owed(found)
         now = self._clock.monotonic()
@@ -89,10 +87,10 @@ class Teller:
         if not owed:
             self._again = None
         elif self._again is None or self._again.due <= now:
-            self._deliver([one for one in owed if self._when(one, proposals=proposals) <= now])
+            self._deliver([one for one in owed if self._when(one) <= now])
         left = [one for one in owed if one.id not in self._told]
         self._give_up(left)
-        moments = [self._again.due] if self._again else [self._when(one, proposals=proposals) for one in left]
+        moments = [self._again.due] if self._again else [self._when(one) for one in left]
         self.due = min(moments, default=None)
         self.trouble = self._trouble()
 
@@ -117,12 +115,9 @@ class Teller:
             self._share.mark(self._group, self._unsaved)
             self._unsaved = []
 
-    def _when(self, one: Transition, *, proposals: bool) -> float:
+    def _when(self, one: Transition) -> float:
         """When this one may be told, as far as it alone is concerned."""
-        if one.id in self._refused:
-            return self._refused[one.id].due
-        awaited = proposals and needs_person(one) and one.edit is not None and not one.offers
-        return self._owed_since[one.id] + (OFFER_WITHIN if awaited else 0.0)
+        return self._refused[one.id].due if one.id in self._refused else self._owed_since[one.id]
 
     def _deliver(self, ready: Sequence[Transition]) -> None:
         """Until the entry as a whole seems to fail: refusals of two different transitions say so as well."""

@@ -71,11 +71,6 @@ def concerns(entry: Notification, transition: Transition) -> bool:
     return transition.phase in entry.phases and (not entry.tags or not set(entry.tags).isdisjoint(transition.tags))
 
 
-def needs_person(transition: Transition) -> bool:
-    """A stage waits for somebody's edit; where proposals are on, a branch with that edit is on its way."""
-    return transition.stands and transition.phase in (ProjectPhase.AWAITING_INPUT, ProjectPhase.FAILED)
-
-
 @dataclass(frozen=True, slots=True)
 class _Look:
     """Everything about one project."""

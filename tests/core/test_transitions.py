@@ -11,7 +11,7 @@ from reconciler.core.names import Blob, ShareId, Token
 from reconciler.core.problems import Problem
 from reconciler.core.report import report
 from reconciler.core.status import Offer, ProjectPhase
-from reconciler.core.transitions import Transition, concerns, needs_person, transitions
+from reconciler.core.transitions import Transition, concerns, transitions
 from tests.fakes.build import (
     CROSSING,
     SHARE,
@@ -66,7 +66,6 @@ def test_a_failure_that_nobody_saw_is_told_after_somebody_went_on() -> None:
     found, *_ = told(a_desired(pipeline=a_pipeline("detect")), a_ledger(a_failed_run(), again))
     assert (found.phase, found.run, found.edit, found.url, found.offers) == (ProjectPhase.FAILED, 1, None, None, ())
     assert not found.stands
-    assert not needs_person(found)
 
 
 def test_a_second_failure_is_another_transition() -> None:
@@ -106,7 +105,7 @@ def test_a_gate_is_told_once_for_the_run_before_it() -> None:
     (found,) = told(a_desired(pipeline=GATED), ledger)
     assert (found.phase, found.reason) == (ProjectPhase.AWAITING_INPUT, "ConfirmationRequired")
     assert found.edit == "next: {stage: report, after: 1}"
-    assert needs_person(found)
+    assert found.stands
     more = (*ledger.projects[CROSSING].records, a_seen(9))
     edited = replace(ledger, projects={CROSSING: replace(ledger.projects[CROSSING], records=more)})
     (later,) = told(a_desired(a_project(tags=("new",), blob=Blob("other")), pipeline=GATED), edited)
