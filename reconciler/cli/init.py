@@ -10,10 +10,10 @@ import typer
 from reconciler.assets import asset
 from reconciler.cli.git import commit, enclosing_repository, git, has_identity
 from reconciler.cli.output import out
+from reconciler.codec.editors import SCHEMAS
 from reconciler.errors import BadInput
 
 FIRST_COMMIT = "Begin the state repository"
-SCHEMAS = Path(".winslow/schemas")
 SHOWN = 10
 ANONYMOUS = (
     "\nits first commit is by Winslow <winslow@localhost>, because git knows no name of yours; before your own: "
@@ -96,4 +96,4 @@ def _template() -> Iterator[tuple[Path, Path]]:
         if path.is_file():
             yield path.relative_to(template), path
     for path in sorted(schemas.glob("*.schema.json")):
-        yield SCHEMAS / path.name, path
+        yield Path(SCHEMAS) / path.name, path

@@ -1,5 +1,6 @@
 """The command as a person starts it, and a small site for it: a state repository, a share, one node.yaml."""
 
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from reconciler.cli.demo.layout import Layout, make
 from reconciler.cli.git import commit, git
+from reconciler.cli.main import main
 
 PIPELINE = """\
 name: Greeting
@@ -102,6 +104,28 @@ def winslow(tmp_path: Path) -> Iterator[Winslow]:
     command = Winslow(tmp_path, {**kept, "HOME": str(home), "GIT_CONFIG_GLOBAL": "/dev/null", "COLUMNS": "200"})
     yield command
     command.end()
+
+
+@pytest.fixture
+def here(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ended]:
+    """``winslow`` within this process, for commands that only look: it starts a hundred times as fast."""
+    for name in [name for name in os.environ if name.startswith(("WINSLOW_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str | Path, given: bytes = b"") -> Ended:
+        monkeypatch.setattr(sys, "argv", ["winslow", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capfd.readouterr()
+        return Ended(int(ended.value.code or 0), said.out, said.err)
+
+    return run
 
 
 @pytest.fixture
