@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ import pytest
 
 from reconciler.cli.demo.layout import Layout, make
 from reconciler.cli.git import commit, git
+from reconciler.cli.main import main
+from reconciler.codec.observed import fold
+from reconciler.core.status import ProjectStatus, Status
 from reconciler.cli.main import main
 
 PIPELINE = """\
@@ -25,6 +29,14 @@ stages:
     process: {command: [sh, -c, 'echo 50 %; echo WINSLOW_RESULT: mood=good; exit $CODE']}
     environment: {CODE: "0"}
     requires: {cpus: 0.1}
+"""
+
+FLOW = """\
+name: Flow
+stages:
+  - {name: detect, image: "example/detect:1"}
+  - {name: track, image: "example/track:1"}
+  - {name: report, image: "example/report:1", confirm: before}
 """
 
 
@@ -148,3 +160,101 @@ def eventually() -> Callable[..., None]:
             time.sleep(0.1)
 
     return wait_until
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The state repository on its server, looked at directly."""
+
+    path: Path
+
+    def git(self, *arguments: str) -> str:
+        return git(self.path, *arguments)
+
+    def text(self, path: str, branch: str = "main") -> str:
+        """Byte for byte, unlike what ``git`` gives."""
+        shown = subprocess.run(["git", "-C", self.path, "show", f"{branch}:{path}"], capture_output=True, check=True)
+        return shown.stdout.decode()
+
+    def subjects(self, branch: str = "main") -> list[str]:
+        return self.git("log", "--format=%s", branch).splitlines()
+
+    def hook(self, name: str, script: str) -> None:
+        write_script(self.path / "hooks" / name, script)
+
+    def publish(self, *projects: ProjectStatus) -> None:
+        """As a node does: the branch observed."""
+        files = fold(Status(projects=projects, nodes=(), commit=self.git("rev-parse", "main")))
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {"GIT_INDEX_FILE": f"{folder}/index"}
+            for path, content in files.items():
+                blob = git(self.path, "hash-object", "-w", "--stdin", stdin=content.encode())
+                entry = f"100644,{blob},{path}"
+                git(self.path, "update-index", "--add", "--cacheinfo", entry, extra=environment)
+            tree = git(self.path, "write-tree", extra=environment)
+        commit_ = git(self.path, "-c", "user.name=n", "-c", "user.email=n@n", "commit-tree", "-m", "Update", tree)
+        self.git("update-ref", "refs/heads/observed", commit_)
+
+
+def write_script(path: Path, script: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+@dataclass
+class Desk:
+    """A person at a clone who types ``winslow``; runs within this process, from its entry point on."""
+
+    clone: Path
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str | Path, cwd: Path | None = None) -> Ended:
+        self.capsys.readouterr()
+        self.monkeypatch.chdir(cwd or self.clone)
+        self.monkeypatch.setattr(sys, "argv", ["winslow", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = self.capsys.readouterr()
+        return Ended(int(ended.value.code or 0), said.out, said.err)
+
+    def git(self, *arguments: str) -> str:
+        return git(self.clone, *arguments)
+
+    def push(self, path: str, content: str) -> None:
+        """An edit by hand."""
+        target = self.clone / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode())
+        commit(self.clone, f"Write {path}", path)
+        git(self.clone, "push", "--quiet", "origin", "HEAD:main")
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Remote:
+    git(tmp_path, "init", "--quiet", "--bare", "-b", "main", "state.git")
+    return Remote(tmp_path / "state.git")
+
+
+@pytest.fixture
+def desks(
+    tmp_path: Path, remote: Remote, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[Desk, Desk]:
+    """Two clones, Ada's and Ben's, of a state repository with a pipeline of three stages."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    found = []
+    for name in ("ada", "ben"):
+        git(tmp_path, "clone", "--quiet", remote.path.as_uri(), name)
+        desk = Desk(tmp_path / name, monkeypatch, capsys)
+        desk.git("checkout", "--quiet", "-B", "main")
+        desk.git("config", "user.name", name.title())
+        desk.git("config", "user.email", f"{name}@example.org")
+        if name == "ada":
+            desk.push("winslow.yaml", "version: 1\n")
+            desk.push("pipelines/flow.yaml", FLOW)
+        found.append(desk)
+    found[0].git("branch", "--quiet", "--set-upstream-to=origin/main")
+    return found[0], found[1]
