@@ -125,7 +125,14 @@ class StubForge:
             head |= {"ref": hidden, "label": ""}
             self.topics[number] = f"{topic_of.lower()}/{branch}"
         base = {"ref": "main", "label": "main", "repo": {"id": 7}}
-        pull = {"number": number, "state": "open", "user": {"login": topic_of or "ada"}, "head": head, "base": base}
+        pull = {
+            "number": number,
+            "title": f"Merge {branch}",
+            "state": "open",
+            "user": {"login": topic_of or "ada"},
+            "head": head,
+            "base": base,
+        }
         self.requests.append(pull)
 
     # --- answering ---

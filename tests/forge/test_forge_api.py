@@ -88,6 +88,19 @@ def test_an_agit_request_is_found_by_its_topic(make_stub: MakeStub, kind: str) -
     assert stub.closed() == [2]
 
 
+def test_an_agit_request_is_found_though_its_topic_was_used_before(make_stub: MakeStub) -> None:
+    """Asked for a topic's request, Forgejo answers with the first it ever had."""
+    stub = make_stub("forgejo")
+    for number in (1, 2):
+        stub.open_request(number, BRANCH, topic_of="Winslow")
+    stub.open_request(3, "proposals/ulm/2-continue", topic_of="Winslow")
+    stub.requests[0]["state"] = "closed"
+    client = open_forge(settings_of(stub), TOKEN, branch="main")
+    client.close_requests(BRANCH)
+    client.close()
+    assert stub.closed() == [1, 2]
+
+
 @pytest.mark.parametrize("kind", ["forgejo", "gitea"])
 def test_a_request_whose_branch_is_gone_already_is_closed(make_stub: MakeStub, kind: str) -> None:
     stub = make_stub(kind)

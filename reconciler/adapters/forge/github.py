@@ -96,8 +96,8 @@ class Forgejo(_Pulls):
     def _is_from(self, pull: dict[str, Any], branch: str) -> bool:
         """Of a branch whose ref is gone only the label still tells its name; of an AGit topic not even that.
 
-        An AGit request (``git push origin HEAD:refs/for/main -o topic=...``) has the hidden head ``user/topic``: who
-        asks for the request from that head into its base gets the same number.
+        An AGit request (``git push origin HEAD:refs/for/main -o topic=...``) has the hidden head ``user/topic``. Who
+        asks for the request from that head into its base gets it, or an earlier one of the same topic, closed by now.
         """
         head, number = _head(pull), pull["number"]
         if head.get("ref") != f"refs/pull/{number}/head" or head.get("label"):
@@ -106,7 +106,10 @@ class Forgejo(_Pulls):
         topic = branch if branch.startswith(f"{user}/") else f"{user}/{branch}"
         base = quote(str((pull.get("base") or {}).get("ref", "")), safe="")
         same = self._api.get(f"{self._repository}/pulls/{base}/{quote(topic)}")
-        return isinstance(same, dict) and same.get("number") == number
+        if not isinstance(same, dict):
+            return False
+        is_earlier = same.get("state") == "closed" and same.get("title") == pull.get("title")
+        return same.get("number") == number or is_earlier
 
 
 def _places(settings: Forge) -> tuple[str, str, str]:
