@@ -1,7 +1,7 @@
 """Telling people: each entry of ``notifications`` on a thread of its own, so that a broken one holds up no other."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future, wait
 
 from reconciler.agent.ports import Clock, Seen, Share
@@ -11,8 +11,9 @@ from reconciler.core.transitions import Transition, transitions
 from reconciler.errors import TryLater
 
 PATIENCE = 15.0
-"""Seconds in which the entries' threads usually have done what they can; who needs longer is met at the next look."""
-LATE = 1.0
+"""Seconds in which the entries' threads usually have done what they can; who needs longer is met at a later look."""
+LATE = 20.0
+HUNG = "an attempt does not come to an end"
 AT_LEAST, AT_MOST = 0.1, 60.0
 """Seconds until the next look, while something is owed."""
 
@@ -39,26 +40,27 @@ class Notifying:
         if not self._tellers:
             return None
         found = transitions(seen.desired, seen.ledger, seen.status)
-        for entry, teller in self._tellers.items():
-            if entry not in self._busy:
-                self._busy[entry] = _in_thread(teller, found)
-        ended, _ = wait(self._busy.values(), self._patience)
-        self._busy = {entry: future for entry, future in self._busy.items() if future not in ended}
-        for future in ended:
-            future.result()
-        return self._next()
+        idle = [entry for entry in self._tellers if entry not in self._busy]
+        started = {entry: _in_thread(self._tellers[entry], found) for entry in idle}
+        wait(started.values(), self._patience)
+        futures = {**self._busy, **started}
+        self._busy = {entry: future for entry, future in futures.items() if not future.done()}
+        for entry in futures.keys() - self._busy.keys():
+            futures[entry].result()
+        return self._next(hung=self._busy.keys() - started.keys())
 
     def _open(self, entry: Notification) -> Teller:
         return Teller(entry, self._open_sink(entry), self._share, self._clock)
 
-    def _next(self) -> float | None:
+    def _next(self, hung: Set[Notification]) -> float | None:
         """Seconds until somebody has something to do. TryLater says what is in the way."""
         now = self._clock.monotonic()
-        idle = {entry: teller for entry, teller in self._tellers.items() if entry not in self._busy}
-        waits = [teller.due - now for teller in idle.values() if teller.due is not None]
+        idle = [teller for entry, teller in self._tellers.items() if entry not in self._busy]
+        waits = [teller.due - now for teller in idle if teller.due is not None]
         waits += [LATE] if self._busy else []
         after = max(min(waits), AT_LEAST) if waits else None
-        troubles = [_told(entry, teller.trouble) for entry, teller in self._tellers.items() if teller.trouble]
+        says = {entry: HUNG if entry in hung else teller.trouble for entry, teller in self._tellers.items()}
+        troubles = [_told(entry, trouble) for entry, trouble in says.items() if trouble]
         if troubles:
             raise TryLater("; ".join(troubles), after=AT_MOST if after is None else after)
         return after
