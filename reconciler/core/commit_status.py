@@ -8,7 +8,7 @@ DESIRED names the head that a node saw when the file had changed; of several com
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import quote
@@ -28,7 +28,7 @@ from reconciler.core.ledger import (
     RunCreated,
     RunPhase,
 )
-from reconciler.core.names import Commit, ProjectName, run_directory
+from reconciler.core.names import Commit, ProjectName, RunNumber, run_directory
 from reconciler.core.requests import canonical, request_conditions
 
 DESCRIPTION = 140
@@ -79,23 +79,34 @@ def commit_statuses(desired: Desired, ledger: Ledger) -> tuple[CommitStatus, ...
 
 
 def _of_project(desired: Desired, name: ProjectName, history: ProjectHistory) -> Iterator[CommitStatus]:
+    requests, askers = _who_asked(history)
+    newest = {askers.get(run.number, run.created.commit): run for run in history.runs}
     found: dict[Commit, tuple[CommitState, str, str]] = {}
-    for run in history.runs:
+    for commit, run in newest.items():
         state, words = _became(run)
         path = f"projects/{name}/runs/{run_directory(run.number, run.stage)}.yaml"
-        found[_asked_by(run.created, history)] = (state, f"run {run.number} {run.stage} {words}", path)
+        found[commit] = (state, f"run {run.number} {run.stage} {words}", path)
     project = desired.projects.get(name)
-    for commit, state, words in _to_come(desired, project, history) if project else ():
+    for commit, state, words in _to_come(desired, project, history, requests) if project else ():
         found[commit] = (state, words, f"projects/{name}/status.yaml")
     for commit, (state, words, path) in found.items():
         yield CommitStatus(commit=commit, context=f"winslow/{name}", state=state, description=_short(words), path=path)
 
 
-def _asked_by(created: RunCreated, history: ProjectHistory) -> Commit:
-    if created.request is not None:
-        return _first_with(created.request, history) or created.commit
-    seen = (one for one in reversed(history.records) if isinstance(one, DesiredSeen) and one.number < created.number)
-    return next((one.commit for one in seen), created.commit)
+def _who_asked(history: ProjectHistory) -> tuple[dict[str, Commit], dict[RunNumber, Commit]]:
+    """The commit that first wrote each request, and the one that asked for each run."""
+    requests: dict[str, Commit] = {}
+    askers: dict[RunNumber, Commit] = {}
+    in_force: Commit | None = None
+    for record in history.records:
+        if isinstance(record, DesiredSeen):
+            in_force = record.commit
+            if record.request is not None:
+                requests.setdefault(record.request, record.commit)
+        elif isinstance(record, RunCreated):
+            asked = in_force if record.request is None else requests.get(record.request)
+            askers[record.run] = asked or record.commit
+    return requests, askers
 
 
 def _became(run: Run) -> tuple[CommitState, str]:
@@ -120,12 +131,14 @@ def _became(run: Run) -> tuple[CommitState, str]:
             return CommitState.PENDING, f"is tried again after attempt {run.attempts}"
 
 
-def _to_come(desired: Desired, project: Project, history: ProjectHistory) -> Iterator[tuple[Commit, CommitState, str]]:
+def _to_come(
+    desired: Desired, project: Project, history: ProjectHistory, requests: Mapping[str, Commit]
+) -> Iterator[tuple[Commit, CommitState, str]]:
     """What was asked and has no run (yet): a stage that waits for a node, a request that waits or is stale."""
     last = history.last_desired
     if last is None or last.blob != project.blob:
         return  # the ledger does not know yet what git says; it will in a moment
-    asked = _first_with(canonical(project.next), history) if project.next else None
+    asked = requests.get(canonical(project.next)) if project.next else None
     match decide(desired, replace(project, paused=False), history):
         case StartStage(stage=stage, request=None) if not project.paused:
             yield last.commit, CommitState.PENDING, f"{stage.name} waits to start"
@@ -142,12 +155,6 @@ def _to_come(desired: Desired, project: Project, history: ProjectHistory) -> Ite
             yield asked, CommitState.PENDING, told.message
         elif told.type == "RequestStale":
             yield asked, CommitState.FAILED, told.message
-
-
-def _first_with(request: str, history: ProjectHistory) -> Commit | None:
-    """The commit that wrote the request, as far as the ledger knows."""
-    seen = (record for record in history.records if isinstance(record, DesiredSeen))
-    return next((record.commit for record in seen if record.request == request), None)
 
 
 def _short(words: str) -> str:
