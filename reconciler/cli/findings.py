@@ -94,7 +94,7 @@ def _print_effects(effects: Sequence[Effect], desired: Desired | None, to: Conso
     to.print("merging this:")
     for effect in said:
         to.print(text(f"  {effect.project}: {effect.message}"))
-        if effect.edit:
+        if effect.edit and effect.edit not in effect.message:
             to.print(text(f"    to do so, in {_file(effect.project, desired)} write: {effect.edit}"))
     if others:
         to.print(f"  {counted(others, 'other project')}: nothing")

@@ -4,7 +4,7 @@ All of it may be meant, so these are warnings. Nothing here is about a file bein
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import product
 
@@ -14,14 +14,16 @@ from reconciler.codec.quantities import duration_text
 from reconciler.codec.tree import StateTree
 from reconciler.codec.validate import Kind
 from reconciler.codec.yaml import Document, Path
-from reconciler.core.desired import Desired, Pipeline, Project
+from reconciler.core.desired import Desired, Next, Pipeline, Project
 from reconciler.core.names import PipelineName, ProjectName, RunNumber, StageName
 from reconciler.core.problems import Problem, Severity
-from reconciler.core.requests import next_line
+from reconciler.core.requests import line_of
 from reconciler.core.status import ProjectStatus
 
 SIMILAR = 0.5
 """So much of two files' lines is the same in a file that git, too, would call renamed."""
+
+HITS = "it will be aborted as soon as it begins; remove or correct the line"
 
 MOST_PAIRS = 400
 """Deleted times added files that are compared line by line; beyond, only equal ones are matched."""
@@ -121,12 +123,12 @@ def _requests(was: Project | None, now: Project, standing: ProjectStatus, after:
     last, document = standing.last_run, None
     told: list[tuple[Path, str]] = []
     if now.next is not None and (was is None or was.next != now.next) and now.next.after != last:
-        told.append((("next", "after"), _untimely(now.next.stage, now.next.after, last)))
+        told.append((("next", "after"), _untimely(now.next, last)))
     if now.abort is not None and (was is None or was.abort != now.abort):
         run = next((run for run in standing.runs if run.run == now.abort), None)
-        if run is None:
-            told.append((("abort",), f"abort: there is no run {now.abort}; the last one is {last or 'none'}"))
-        elif run.ended_at is not None and run.run == last:
+        if run is None and (last is None or now.abort > last):
+            told.append((("abort",), f"abort names run {now.abort}, and the last one is {last or 'none'}: {HITS}"))
+        elif run is not None and run.ended_at is not None:
             told.append((("abort",), f"abort: run {now.abort} ({run.stage}) is over ({run.phase}); this does nothing"))
     if told:
         document = after.document(Place(Kind.PROJECT, now.path, now.id))
@@ -135,12 +137,15 @@ def _requests(was: Project | None, now: Project, standing: ProjectStatus, after:
         yield _warning(now.path, message, at.line if at else 1, at.column if at else 1)
 
 
-def _untimely(stage: StageName, asked: RunNumber | None, last: RunNumber | None) -> str:
-    line = next_line(stage, last)
+def _untimely(request: Next, last: RunNumber | None) -> str:
+    asked, line = request.after, line_of(replace(request, after=last))
     if asked is not None and (last is None or asked > last):
-        return f"next waits for run {asked}, and the last run is {last or 'none'}; to start '{stage}' now write: {line}"
+        return (
+            f"next waits for run {asked}, and the last run is {last or 'none'}; "
+            f"to start '{request.stage}' now write: {line}"
+        )
     given = f"after: {asked}" if asked is not None else "no after"
-    return f"next is stale: it says {given}, and the last run is {last}; to start '{stage}' now write: {line}"
+    return f"next is stale: it says {given}, and the last run is {last}; to start '{request.stage}' now write: {line}"
 
 
 def _lost_stages(before: Desired, after: Desired, standing: Mapping[ProjectName, ProjectStatus]) -> Iterator[Problem]:

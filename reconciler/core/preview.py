@@ -17,7 +17,7 @@ from reconciler.core.ledger import Aborted, DesiredSeen, Done, Ledger, ProjectHi
 from reconciler.core.names import ProjectName, RecordNumber, RunNumber, StageName
 from reconciler.core.nodes import Node
 from reconciler.core.report import explain
-from reconciler.core.requests import canonical, line_of, renewed, request_conditions, request_line
+from reconciler.core.requests import abort_conditions, canonical, line_of, renewed, request_conditions, request_line
 from reconciler.core.status import ProjectPhase
 
 
@@ -150,16 +150,15 @@ def _abort(was: Project | None, now: Project, history: ProjectHistory) -> Iterat
     """An order that is given anew."""
     if now.abort is None or (was is not None and was.abort == now.abort):
         return
-    run, last = history.run(now.abort), history.last_run
-    if run is None:
-        message = f"abort: there is no run {now.abort}; the last one is {last.number if last else 'none'}"
-    elif run.is_final:
+    for ahead in abort_conditions(now, history):
+        yield Effect(project=now.id, kind=EffectKind.WAITS, message=ahead.message, run=now.abort)
+    run = history.run(now.abort)
+    if run is not None and run.is_final:
         message = f"abort: {_called(run)} is over ({run.phase}); this does nothing"
-    else:
+        yield Effect(project=now.id, kind=EffectKind.STALE, message=message, run=run.number)
+    elif run is not None:
         message = f"aborts {_called(run)}"
         yield Effect(project=now.id, kind=EffectKind.STOPS, message=message, stage=run.stage, run=run.number)
-        return
-    yield Effect(project=now.id, kind=EffectKind.STALE, message=message, run=now.abort)
 
 
 def _decision(

@@ -152,9 +152,17 @@ def test_a_file_with_nothing_in_common_is_no_new_name(reviewed: Callable[..., Re
             "5:30: warning: next is stale: it says after: 1, and the last run is 2; to start 'detect' now write: "
             "next: {stage: detect, after: 2}",
         ),
+        (
+            "next: {stage: detect, after: 1, then: pause}\n",
+            "5:30: warning: next is stale: it says after: 1, and the last run is 2; to start 'detect' now write: "
+            "next: {stage: detect, after: 2, then: pause}",
+        ),
         ("next: {stage: detect}\n", "5:7: warning: next is stale: it says no after, and the last run is 2"),
         ("next: {stage: detect, after: 9}\n", "5:30: warning: next waits for run 9, and the last run is 2"),
-        ("abort: 7\n", "5:8: warning: abort: there is no run 7; the last one is 2"),
+        (
+            "abort: 7\n",
+            "5:8: warning: abort names run 7, and the last one is 2: it will be aborted as soon as it begins",
+        ),
         ("abort: 2\n", "5:8: warning: abort: run 2 (report) is over (Succeeded); this does nothing"),
     ],
 )

@@ -98,23 +98,27 @@ def test_an_abort_with_its_successor_stops_one_and_starts_the_other() -> None:
     assert [effect.kind for effect in effects] == [EffectKind.STOPS, EffectKind.STARTS]
 
 
-def test_an_abort_takes_a_request_with_it_that_was_made_before() -> None:
-    """It waited for that run's success, and was not part of the commit that aborts."""
+def test_an_abort_beside_a_request_that_waits_lets_that_start() -> None:
     request = a_next("detect", 2)
     was = replace(BEFORE, next=request)
     ledger = a_ledger(DETECTED, OPEN_TRACK, seen=a_seen(request=request, open_run=RunNumber(2)))
     effects = merging(changed(next=request, abort=RunNumber(2)), was=was, ledger=ledger)
-    assert EffectKind.STALE in [effect.kind for effect in effects]
+    assert [effect.message for effect in effects] == [
+        "aborts run 2 (track) on a",
+        "starts 'detect' as run 3, as next asks",
+    ]
 
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(1, "abort: run 1 (detect) is over (Succeeded); this does nothing"), (9, "abort: there is no run 9; the last")],
+    [
+        (1, "stale: abort: run 1 (detect) is over (Succeeded); this does nothing"),
+        (9, "waits: abort names run 9, which does not exist yet (the last run is 1); it will be aborted"),
+    ],
 )
 def test_an_abort_of_no_open_run_says_so(number: int, words: str) -> None:
-    effects = merging(changed(abort=RunNumber(number)), DETECTED)
-    assert [effect.kind for effect in effects] == [EffectKind.STALE]
-    assert effects[0].message.startswith(words)
+    (effect,) = merging(changed(abort=RunNumber(number)), DETECTED)
+    assert f"{effect.kind}: {effect.message}".startswith(words)
 
 
 def test_a_pause_is_told_with_what_still_goes_on() -> None:
