@@ -4,7 +4,6 @@ The remote is asked when that changes, and now and then; what stands there decid
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -12,7 +11,7 @@ import structlog
 from reconciler.agent.forges import CurrentForge
 from reconciler.agent.ports import Clock, Seen
 from reconciler.codec.edit import Put, edited
-from reconciler.core.names import Blob, Commit
+from reconciler.core.names import Commit
 from reconciler.core.proposal_text import described, subject
 from reconciler.core.proposals import Draft, Proposal, Push, Standing, differences, proposals
 from reconciler.errors import BadInput, WinslowError
@@ -31,9 +30,9 @@ class Branches(Protocol):
 
     def standing(self, main: Commit) -> Sequence[Standing]: ...
 
-    def read(self, main: Commit, blob: Blob) -> str: ...
+    def read(self, main: Commit, path: str) -> str: ...
 
-    def push(self, drafts: Sequence[Draft], main: Commit, *, forge: str | None, at: datetime) -> bool:
+    def push(self, drafts: Sequence[Draft], main: Commit, *, forge: str | None) -> bool:
         """False if somebody moved a branch meanwhile."""
         ...
 
@@ -76,14 +75,14 @@ class Proposing:
         is_done = max(len(push), len(withdraw)) <= MOST
         if drafts:
             forge = seen.desired.site.forge
-            is_done &= self._branches.push(drafts, main, forge=forge.kind if forge else None, at=self._clock.now())
+            is_done &= self._branches.push(drafts, main, forge=forge.kind if forge else None)
             log.info("proposals_pushed", branches=[draft.branch for draft in drafts])
         return self._withdraw(seen, withdraw[:MOST]) and is_done
 
     def _draft(self, seen: Seen, push: Push) -> Draft | None:
         proposal = push.proposal
         try:
-            before = self._branches.read(seen.desired.commit, proposal.blob)
+            before = self._branches.read(seen.desired.commit, proposal.path)
             text = edited(before, [Put(("next",), proposal.fields)], file=proposal.path)
         except BadInput as error:
             self._unfit[proposal.key] = f"no branch can be offered for {proposal.project}: {error}"
@@ -97,6 +96,7 @@ class Proposing:
             key=proposal.key,
             title=subject(proposal),
             description=described(proposal, project),
+            at=(project.waiting_for and project.waiting_for.since) or self._clock.now(),
         )
 
     def _withdraw(self, seen: Seen, standing: Sequence[Standing]) -> bool:

@@ -6,19 +6,22 @@ an environment only a person knows.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
 
 from reconciler.core.decide import Wait, decide
 from reconciler.core.desired import Desired, Forge, Next, Project
 from reconciler.core.ledger import Ledger, ProjectHistory
-from reconciler.core.names import Blob, Commit, ProjectName
-from reconciler.core.requests import canonical, next_line, request_line, request_now
+from reconciler.core.names import Blob, Commit, ProjectName, StageName
+from reconciler.core.requests import canonical, line_of, renewed, request_now
 from reconciler.core.status import Offer, ProjectPhase
 
 PREFIX = "proposals/"
+ORDER = ("stage", "after", "from", "then", "environment", "id")
 AWAITED = (ProjectPhase.AWAITING_INPUT, ProjectPhase.FAILED)
 
 
@@ -51,13 +54,13 @@ class Proposal:
     @property
     def line(self) -> str:
         """The YAML that merging brings."""
-        return next_line(self.request.stage, self.request.after, self.request.id)
+        return line_of(self.request)
 
     @property
-    def fields(self) -> dict[str, str | int]:
-        """The value of ``next``."""
-        found = {"stage": self.request.stage, "after": self.request.after, "id": self.request.id}
-        return {name: value for name, value in found.items() if value is not None}
+    def fields(self) -> dict[str, object]:
+        """The value of ``next``, as plain data."""
+        found = json.loads(canonical(self.request))
+        return {name: found[name] for name in ORDER if name in found}
 
     @property
     def key(self) -> str:
@@ -84,19 +87,20 @@ def _proposals(desired: Desired, ledger: Ledger) -> Iterator[Proposal]:
 def proposals_of(desired: Desired, project: Project, history: ProjectHistory, wait: Wait) -> tuple[Proposal, ...]:
     """The answer that ``wait`` names and, where that is another one, the last stage again.
 
-    None for a broken file: its last good version goes on, and an edit of the broken one would not be read.
+    None for a paused project, where it would start nothing, and none for a broken file: its last good version goes
+    on, and an edit of the broken one would not be read.
     """
     pipeline = desired.pipelines.get(project.pipeline)
-    if wait.phase not in AWAITED or pipeline is None or project.path in desired.stale:
+    if wait.phase not in AWAITED or project.paused or pipeline is None or project.path in desired.stale:
         return ()
     stages = [stage.name for stage in pipeline.stages]
-    onward = next((stage for stage in stages if request_line(stage, history) == wait.edit), None)
-    if onward is None:  # the edit is no `next`, or there is none
+    onward = next((one for one in _requests(stages, project, history) if line_of(one) == wait.edit), None)
+    if onward is None:  # the edit is no `next`, or one with gaps to fill, or there is none
         return ()
-    last = history.last_run
     asked = {Kind.CONTINUE: onward}
-    if last is not None and last.stage != onward and last.stage in stages:
-        asked[Kind.REDO] = last.stage
+    last = history.last_run
+    if last is not None and last.stage != onward.stage and last.stage in stages:
+        asked[Kind.REDO] = request_now(last.stage, history)
     return tuple(
         Proposal(
             project=project.id,
@@ -104,10 +108,19 @@ def proposals_of(desired: Desired, project: Project, history: ProjectHistory, wa
             kind=kind,
             path=project.path,
             blob=project.blob,
-            request=request_now(stage, history),
+            request=request,
         )
-        for kind, stage in asked.items()
+        for kind, request in asked.items()
     )
+
+
+def _requests(stages: Sequence[StageName], project: Project, history: ProjectHistory) -> Iterator[Next]:
+    """All that ``decide`` may answer with: a stage asked for anew, or the project's own request put right."""
+    for stage in stages:
+        yield request_now(stage, history)
+        if project.next is not None:
+            yield renewed(replace(project.next, stage=stage), history)
+            yield renewed(replace(project.next, stage=stage, base=None), history)
 
 
 # --- what has to be done about it ---
@@ -140,6 +153,7 @@ class Draft:
     key: str
     title: str
     description: str
+    at: datetime  # since when the project waits
 
 
 def differences(

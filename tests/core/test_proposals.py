@@ -79,9 +79,45 @@ def test_a_misspelt_stage_offers_the_one_that_was_meant() -> None:
     assert offered(desired, a_run(1))["proposals/crossing/1-continue"] == "next: {stage: track, after: 1}"
 
 
+def test_where_the_failed_stage_has_left_the_pipeline_the_next_one_is_offered() -> None:
+    desired = a_desired(pipeline=a_pipeline("detect", "report"))
+    found = offered(desired, a_run(1), a_run(2, "track", a_claim(), failed()))
+    assert found == {"proposals/crossing/2-continue": "next: {stage: report, after: 2}"}
+
+
+def test_a_request_put_right_keeps_what_else_it_says() -> None:
+    environment = {"THRESHOLD": "0.4", "KEY": Secret("tracker"), "FRAME_STEP": None}
+    asked = a_next("trakc", 1, environment=environment, then=Then.PAUSE)
+    proposal = proposals(a_desired(a_project(next=asked)), a_ledger(a_run(1)))[0]
+    assert proposal.request == replace(asked, stage=StageName("track"))
+    assert list(proposal.fields.items()) == [
+        ("stage", "track"),
+        ("after", 1),
+        ("then", "pause"),
+        ("environment", {"THRESHOLD": "0.4", "KEY": {"secret": "tracker"}, "FRAME_STEP": None}),
+    ]
+
+
+def test_a_request_from_a_run_that_is_not_there_is_offered_without_it() -> None:
+    desired = a_desired(a_project(next=a_next("track", 1, base=RunNumber(7), then=Then.PAUSE)))
+    found = offered(desired, a_run(1))
+    assert found["proposals/crossing/1-continue"] == "next: {stage: track, after: 1, then: pause}"
+
+
 @pytest.mark.parametrize(
     ("desired", "runs"),
     [
+        pytest.param(
+            a_desired(
+                a_project(next=a_next("detect", environment={"HEIGHT": None})),
+                pipeline=a_pipeline(a_stage("detect", requires_environment=("HEIGHT",))),
+            ),
+            (),
+            id="a next with a gap to fill",
+        ),
+        pytest.param(
+            a_desired(a_project(paused=True)), (a_run(1, "detect", a_claim(), failed()),), id="failed and paused"
+        ),
         pytest.param(gated(paused=True), (a_run(1),), id="paused: a level that would hold whenever it is merged"),
         pytest.param(a_desired(), (a_run(1), a_run(2, "track"), a_run(3, "report", is_last=True)), id="finished"),
         pytest.param(a_desired(), (a_run(1, "detect", a_claim()),), id="running"),

@@ -25,8 +25,8 @@ from reconciler.core.ledger import Run
 from reconciler.core.names import Commit, NodeName
 from reconciler.core.proposals import Draft, Standing
 from reconciler.core.report import report
-from reconciler.errors import BadInput, ForgeUnavailable, Transient
-from tests.fakes.build import CROSSING, a_claim, a_ledger, a_node, a_run
+from reconciler.errors import BadInput, ForgeUnavailable, TryLater
+from tests.fakes.build import CROSSING, NOW, a_claim, a_ledger, a_node, a_run
 from tests.fakes.lab import FakeClock
 from tests.git.conftest import Forge
 
@@ -368,6 +368,18 @@ def test_forgejo_is_asked_for_a_pull_request(state: Forge, node: Node, options: 
     assert "refs/for/main" in options()
 
 
+def test_a_branch_whose_pull_request_is_refused_stays(
+    state: Forge, node: Node, options: Callable[[], list[str]]
+) -> None:
+    hook = state.bare / "hooks/update"
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/for/*) echo "no pull requests here" >&2; exit 1;; esac\n')
+    hook.chmod(0o755)
+    node.settings = ForgeSettings(kind="gitea", url=URL)
+    assert node.look(a_run(1)) is None
+    assert proposed(state) == {ONWARD, REDO}
+    assert "refs/for/main" in options()
+
+
 @pytest.mark.parametrize("kind", ["gitlab", "forgejo"])
 def test_a_remote_without_push_options_gets_plain_branches(state: Forge, node: Node, kind: str) -> None:
     node.settings = ForgeSettings(kind=kind, url=URL)
@@ -412,8 +424,14 @@ def test_a_remote_that_refuses_is_quoted_with_what_to_do(state: Forge, node: Nod
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'proposals are not for robots' >&2\nexit 1\n")
     hook.chmod(0o755)
-    with pytest.raises(Transient, match=r"proposals are not for robots.*May the node's git identity push proposals/"):
+    told = r"this node's git identity \(.*write proposals: false in winslow.yaml\): .*proposals are not for robots"
+    with pytest.raises(TryLater, match=told):
         node.look(a_run(1))
+    clone = node.branches._repository.clone
+    before = state.git("count-objects", cwd=clone)
+    with pytest.raises(TryLater):
+        node.look(a_run(1))
+    assert state.git("count-objects", cwd=clone) == before, "trying for days fills no disk"
     hook.unlink()
     assert node.look(a_run(1)) is None
     assert proposed(state) == {ONWARD, REDO}
@@ -456,8 +474,9 @@ def test_a_draft_keeps_every_other_file_and_mode(state: Forge, node: Node) -> No
         key="0" * 16,
         title="t",
         description="d",
+        at=NOW,
     )
-    assert node.branches.push([draft], desired.commit, forge=None, at=node.clock.now())
+    assert node.branches.push([draft], desired.commit, forge=None)
     changed = subprocess.run(
         ["git", "diff", "--name-only", "main", ONWARD], cwd=state.bare, capture_output=True, check=True, text=True
     ).stdout

@@ -7,19 +7,25 @@ where it was seen.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+
+import structlog
 
 from reconciler.adapters.git.command import Result
 from reconciler.adapters.git.remote import explain
 from reconciler.adapters.git.repository import StateRepository
 from reconciler.core.merge_request import UNSUPPORTED, push_arguments
-from reconciler.core.names import Blob, Commit, NodeName
+from reconciler.core.names import Commit, NodeName
 from reconciler.core.proposals import PREFIX, Draft, Standing
-from reconciler.errors import BadInput, SourceUnavailable, Transient
+from reconciler.errors import BadInput, SourceUnavailable, TryLater
 
 SEEN = "refs/winslow/proposals/"
 FIELDS = ("refname", "objectname", "tree", "committeremail", "contents")
+REQUEST = ":refs/for/"
+REFUSED = 60.0
 MARK = re.compile(r"^Winslow-Proposal: (\S+) (\S+)\Z", re.MULTILINE)
+
+
+log = structlog.get_logger()
 
 
 class ProposalBranches:
@@ -61,38 +67,40 @@ class ProposalBranches:
     def _list(self, form: str, *options: str) -> bytes:
         return self._git.local("for-each-ref", f"--format={form}", *options, SEEN)
 
-    def read(self, main: Commit, blob: Blob) -> str:
-        def read() -> bytes:
-            with self._repository.tree(main) as tree:
-                return tree.read(blob)
+    def read(self, main: Commit, path: str) -> str:
+        return self._repository.mending(lambda: self._read(main, path))
 
+    def _read(self, main: Commit, path: str) -> str:
+        entry = self._git.local("ls-tree", "-z", "--full-tree", main, "--", path).decode(errors="replace")
+        if not entry:
+            raise BadInput(f"{path} is not in the commit {main}")
         try:
-            return self._repository.mending(read).decode()
+            return self._git.local("cat-file", "blob", entry.split()[2]).decode()
         except UnicodeDecodeError as error:
-            raise BadInput("it is not UTF-8 text") from error
+            raise BadInput(f"{path} is not UTF-8 text") from error
 
     # --- changing it ---
 
-    def push(self, drafts: Sequence[Draft], main: Commit, *, forge: str | None, at: datetime) -> bool:
-        """False if a branch stood elsewhere than expected: look again. Transient if the remote refuses.
+    def push(self, drafts: Sequence[Draft], main: Commit, *, forge: str | None) -> bool:
+        """False if a branch stood elsewhere than expected: look again. TryLater if the remote refuses.
 
         One push for all, or one each where options belong to one branch. Fetching gets its turn in between.
         """
-        made = [self._arguments(draft, main, forge, at) for draft in drafts]
+        made = [self._arguments(draft, main, forge) for draft in drafts]
         leases = {draft.branch: draft.expected for draft in drafts}
         if all(len(arguments) == 1 for arguments in made):
             return self._push(leases, [refspec for arguments in made for refspec in arguments])
         pairs = zip(leases, made, strict=True)
         return all(self._push({branch: leases[branch]}, arguments) for branch, arguments in pairs)
 
-    def _arguments(self, draft: Draft, main: Commit, forge: str | None, at: datetime) -> list[str]:
+    def _arguments(self, draft: Draft, main: Commit, forge: str | None) -> list[str]:
         return push_arguments(
             forge if self._takes_options else None,
             branch=draft.branch,
             target=self._repository.branch,
             title=draft.title,
             description=draft.description,
-            commit=self._repository.mending(lambda: self._commit(draft, main, at)),
+            commit=self._repository.mending(lambda: self._commit(draft, main)),
         )
 
     def withdraw(self, standing: Sequence[Standing]) -> bool:
@@ -109,28 +117,34 @@ class ProposalBranches:
             return True
         if UNSUPPORTED in result.err:
             self._takes_options = False
-            return self._push(leases, [one for one in arguments if ":refs/heads/" in one])
+            return self._push(leases, [one for one in arguments if not one.startswith("--") and REQUEST not in one])
         return self._repository.mending(lambda: self._judge(result))
 
     def _judge(self, result: Result) -> bool:
-        refused = [line.split("\t")[-1] for line in result.text.splitlines() if line.startswith("!\t")]
+        """A branch without its merge request still is an answer: who refuses only the request is not asked again."""
+        refused = [line.split("\t") for line in result.text.splitlines() if line.startswith("!\t")]
         if not refused:
             self._repository.check_objects()
             raise SourceUnavailable(explain(result.err))
-        hard = [one for one in refused if not one.startswith("[rejected]") and "lock ref" not in one]
+        words = [said for _, refspec, said in refused if REQUEST not in refspec]
+        hard = [said for said in words if not said.startswith("[rejected]") and "lock ref" not in said]
+        if not words:
+            log.warning("merge_request_refused", said=explain(result.err))
         if not hard:
-            return False
-        raise Transient(
-            f"the remote refuses to take {PREFIX}*: {hard[0]}; {explain(result.err)}. May the node's git identity push "
-            f"{PREFIX}*? If it shall not, write proposals: false in winslow.yaml"
+            return not words
+        raise TryLater(
+            f"the remote takes no {PREFIX}* from this node's git identity (if it shall not push them, write "
+            f"proposals: false in winslow.yaml): {hard[0]}; {explain(result.err)}",
+            after=REFUSED,
         )
 
     # --- commits ---
 
-    def _commit(self, draft: Draft, main: Commit, at: datetime) -> Commit:
+    def _commit(self, draft: Draft, main: Commit) -> Commit:
+        """The same draft is the same commit: a remote that refuses it again and again fills no clone."""
         blob = self._git.local("hash-object", "-w", "--stdin", stdin=draft.text.encode()).decode().strip()
         tree = self._tree(main, draft.path.split("/"), blob)
-        person = f"Winslow ({self._node}) <winslow@{self._node}> {int(at.timestamp())} +0000"
+        person = f"Winslow ({self._node}) <winslow@{self._node}> {int(draft.at.timestamp())} +0000"
         text = (
             f"tree {tree}\nparent {main}\nauthor {person}\ncommitter {person}\n\n"
             f"{draft.title}\n\n{draft.description}\n\nWinslow-Proposal: {tree} {draft.key}\n"
