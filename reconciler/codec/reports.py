@@ -9,7 +9,6 @@ from reconciler.codec.review import Finding
 from reconciler.core.problems import Problem, Severity
 
 CHECK = "winslow-validate"
-SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor"}
 
 
 def code_quality(findings: Iterable[Finding]) -> list[dict[str, Any]]:
@@ -23,7 +22,7 @@ def code_quality(findings: Iterable[Finding]) -> list[dict[str, Any]]:
                 "description": problem.message,
                 "check_name": CHECK,
                 "fingerprint": _fingerprint(problem, seen[key]),
-                "severity": SEVERITIES[problem.severity],
+                "severity": "major" if problem.severity is Severity.ERROR else "minor",
                 "location": {"path": problem.file, "lines": {"begin": problem.line}},
             }
         )
