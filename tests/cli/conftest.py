@@ -17,7 +17,6 @@ from reconciler.cli.git import commit, git
 from reconciler.cli.main import main
 from reconciler.codec.observed import fold
 from reconciler.core.status import ProjectStatus, Status
-from reconciler.cli.main import main
 
 PIPELINE = """\
 name: Greeting

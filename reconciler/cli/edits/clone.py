@@ -31,12 +31,13 @@ class Clone:
     # --- looking ---
 
     def fetch(self) -> Fetched:
-        there = _branches(self.directory, self.remote)
-        wanted = [name for name in (self.branch, OBSERVED) if name in there]
-        refspecs = [f"+refs/heads/{name}:{self._tracking(name)}" for name in wanted]
+        """In one conversation; by the asterisk a missing branch observed is no error."""
+        names = (self.branch, f"{OBSERVED}*")
+        refspecs = [f"+refs/heads/{name}:{self._tracking(name)}" for name in names]
         git(self.directory, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, *refspecs)
-        found = {name: Commit(git(self.directory, "rev-parse", "--verify", self._tracking(name))) for name in wanted}
-        return Fetched(found[self.branch], found.get(OBSERVED))
+        head = git(self.directory, "rev-parse", "--verify", self._tracking(self.branch))
+        _, observed, _ = attempt(self.directory, "rev-parse", "--verify", "--quiet", self._tracking(OBSERVED))
+        return Fetched(Commit(head), Commit(observed) if observed else None)
 
     def contains(self, head: Commit, commit: Commit) -> bool:
         return succeeds(self.directory, "merge-base", "--is-ancestor", commit, head)
