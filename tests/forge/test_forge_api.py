@@ -111,11 +111,12 @@ def test_a_request_whose_branch_is_gone_already_is_closed(make_stub: MakeStub, k
     assert stub.closed() == [1]
 
 
-def test_a_request_that_was_merged_meanwhile_is_no_error(make_stub: MakeStub) -> None:
-    stub = make_stub("github")
+@pytest.mark.parametrize(("kind", "code"), [("github", 422), ("forgejo", 412), ("gitea", 412)])
+def test_a_request_that_was_merged_meanwhile_is_no_error(make_stub: MakeStub, kind: str, code: int) -> None:
+    stub = make_stub(kind)
     client = open_forge(settings_of(stub), TOKEN, branch="main")
     listed = {"number": 1, "head": {"ref": BRANCH, "repo": {"id": 7}}, "base": {"repo": {"id": 7}}}
-    stub.next_answers.extend([Answer(200, [listed]), Answer(422, {"message": "Validation Failed"})])
+    stub.next_answers.extend([Answer(200, [listed]), Answer(code, {"message": "it was already merged"})])
     client.close_requests(BRANCH)
     client.close()
 

@@ -90,9 +90,10 @@ def test_a_commit_that_the_forge_lacks_is_refused_alone(stub: StubForge, client:
     assert ONE[:12] in str(told)
 
 
-def test_what_is_no_api_is_said(stub: StubForge, client: Forge) -> None:
+@pytest.mark.parametrize("body", ["<html>", {"message": "hello"}, ["a", "b"], [{"id": 4}]])
+def test_what_is_no_api_is_said(stub: StubForge, client: Forge, body: object) -> None:
     """A login page, say, answers 200 to anything."""
-    stub.next_answers.append(Answer(200, "<html>"))
+    stub.next_answers.append(Answer(200, body))
     with pytest.raises(ForgeRefused, match=r"is not the forge's API; check forge.kind and forge.api"):
         client.close_requests("proposals/ulm/1-redo")
 

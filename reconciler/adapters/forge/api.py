@@ -43,8 +43,8 @@ class Api:
         answer = self._send("GET", path, params=params)
         return None if answer.status_code == 404 else self._parsed(self.checked(answer))
 
-    def pages(self, path: str, size: str, **params: str) -> Iterator[Any]:
-        """Every entry of a list, page by page; ``size`` is the name of the parameter for a page's length.
+    def pages(self, path: str, number: str, size: str, **params: str) -> Iterator[dict[str, Any]]:
+        """Every entry of a list, page by page; ``number`` names an entry's own, ``size`` a page's length.
 
         The header Link says whether there is more. Its address is not followed: the token goes nowhere else.
         """
@@ -53,7 +53,11 @@ class Api:
             found = self._parsed(answer)
             if not isinstance(found, list):
                 raise self._not_an_api()
-            yield from (entry for entry in found if entry is not None)  # Forgejo: what it can't show is null
+            for entry in found:
+                if isinstance(entry, dict) and isinstance(entry.get(number), int):
+                    yield entry
+                elif entry is not None:  # Forgejo: what it can't show
+                    raise self._not_an_api()
             if "next" not in answer.links:
                 return
 

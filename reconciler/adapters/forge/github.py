@@ -52,7 +52,7 @@ class _Pulls:
 
     def _close(self, number: int) -> None:
         answer = self._api.send("PATCH", f"{self._repository}/pulls/{number}", {"state": "closed"})
-        if answer.status_code != 422:  # merged or closed meanwhile
+        if answer.status_code not in (412, 422):  # merged or closed meanwhile: Gitea, GitHub
             self._api.checked(answer)
 
 
@@ -72,7 +72,7 @@ class GitHub(_Pulls):
 
     def close_requests(self, branch: str) -> None:
         head = f"{self._owner}:{branch}"
-        found = list(self._api.pages(f"{self._repository}/pulls", "per_page", state="open", head=head))
+        found = list(self._api.pages(f"{self._repository}/pulls", "number", "per_page", state="open", head=head))
         for pull in found:
             if _head(pull).get("ref") == branch and _is_from_here(pull):
                 self._close(pull["number"])
@@ -88,7 +88,7 @@ class Forgejo(_Pulls):
         super().__init__(Api(settings.api or f"{page}/api/v1", token, headers, scopes=scopes), owner, name)
 
     def close_requests(self, branch: str) -> None:
-        found = list(self._api.pages(f"{self._repository}/pulls", "limit", state="open"))
+        found = list(self._api.pages(f"{self._repository}/pulls", "number", "limit", state="open"))
         for pull in found:
             if self._is_from(pull, branch):
                 self._close(pull["number"])

@@ -49,7 +49,7 @@ class GitLab:
 
     def close_requests(self, branch: str) -> None:
         requests = f"{self._project}/merge_requests"
-        found = list(self._api.pages(requests, "per_page", state="opened", source_branch=branch))
+        found = list(self._api.pages(requests, "iid", "per_page", state="opened", source_branch=branch))
         for one in found:
             is_ours = one.get("source_project_id") == one.get("target_project_id")
             if one.get("source_branch") == branch and is_ours:
