@@ -123,6 +123,7 @@ def test_a_request_that_was_merged_meanwhile_is_no_error(make_stub: MakeStub, ki
 
 PLACES = [
     ("github", "https://github.com/lab/state", None, "https://api.github.com/repos/lab/state"),
+    ("github", "https://www.github.com/lab/state", None, "https://api.github.com/repos/lab/state"),
     ("github", "https://git.example/lab/state.git", None, "https://git.example/api/v3/repos/lab/state"),
     ("forgejo", "https://git.example/lab/state", None, "https://git.example/api/v1/repos/lab/state"),
     ("gitea", "http://git.example:3000/git/lab/state", None, "http://git.example:3000/git/api/v1/repos/lab/state"),
