@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import re
 from collections.abc import Iterator
 from email.message import EmailMessage
 from typing import Any
@@ -90,6 +91,18 @@ def test_the_same_transition_is_the_same_mail_and_a_project_one_thread(post: Pos
     assert other["Message-ID"] != first["Message-ID"]
     assert first["References"] == other["References"] == first["In-Reply-To"]
     assert elsewhere["References"] != first["References"]
+
+
+def test_threads_survive_long_names(post: Post) -> None:
+    """A header that has to be folded is no message's id any more."""
+    mail = sent(post, project=ProjectName("x" * 63))
+    assert re.fullmatch(r"<[0-9a-f]{32}@winslow\.invalid>", mail["References"])
+    assert f"References: {mail['References']}\r\n".encode() in (post.mails[0].original_content or b"")
+
+
+def test_a_host_that_can_be_none_is_told() -> None:
+    with pytest.raises(BadInput, match="can't be the name of a host"):
+        sink(25, host="a..b").deliver(a_transition())
 
 
 def test_names_in_any_language_survive(post: Post) -> None:

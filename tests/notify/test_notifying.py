@@ -162,11 +162,22 @@ def test_a_node_that_dies_after_a_delivery_tells_twice_under_the_same_id(bench: 
     assert len({one.id for one in bench.chat.got}) == 1
 
 
+class HalvingShare(SharedDirectory):
+    """The node dies before the last of the marks."""
+
+    def mark(self, group: str, names: Iterable[str]) -> None:
+        super().mark(group, list(names)[:-1])
+        raise SystemExit("killed")
+
+
 def test_a_begin_that_was_cut_short_begins_again(bench: Bench) -> None:
-    """Some of the past was marked, and the word that all of it is was not."""
-    bench.share.mark("notifications.chat", ["something"])
-    bench.follow(seen(1))
+    """Some of the past was marked, but not the word that all of it is."""
+    with pytest.raises(SystemExit):
+        bench.another(HalvingShare(bench.root)).follow(seen(1, 2))
+    bench.follow(seen(1, 2, 3))
     assert bench.chat.got == []
+    bench.follow(seen(1, 2, 3, 4))
+    assert bench.chat.runs == [4]
 
 
 class FullShare(SharedDirectory):
@@ -348,13 +359,15 @@ def test_what_nobody_waits_for_any_more_is_given_up_after_three_days(bench: Benc
     assert bench.chat.runs == [2]
 
 
-def test_what_is_answered_before_it_could_be_told_is_dropped(bench: Bench) -> None:
+@pytest.mark.parametrize("fault", [BadInput("no"), Transient("not now")])
+def test_what_is_answered_before_it_could_be_told_is_dropped(bench: Bench, fault: Exception) -> None:
     """A broken file that was put right is no trouble any more, nor is the receiver."""
     bench.follow(seen())
-    bench.chat.refuses = lambda _: True
-    now = seen(pipeline="nowhere")
-    assert bench.follow(now)[0]
+    bench.chat.faults = [fault] * 3
+    invalid = seen(pipeline="nowhere")
+    assert any(bench.after(3600, invalid)[0] for _ in range(3))
     assert bench.follow(seen()) == ("", None)
+    assert bench.chat.got == []
 
 
 def test_many_are_told_in_batches(bench: Bench) -> None:

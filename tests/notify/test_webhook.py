@@ -157,7 +157,9 @@ def test_an_address_may_be_a_secret_and_stays_one(hook: Hook) -> None:
     assert len(hook.requests) == 4
 
 
-@pytest.mark.parametrize("text", ["", "chat", "ftp://chat.example/x", "http:///x", "https://"])
+@pytest.mark.parametrize(
+    "text", ["", "chat", "ftp://chat.example/x", "http:///x", "https://", "http://a..b/", "http://xn--/", "http://x:y/"]
+)
 def test_a_secret_that_is_no_address_is_told_without_its_value(text: str) -> None:
     with pytest.raises(BadInput, match="the webhook's url is no address") as error:
         sink(Secret("address"), address=text).deliver(a_transition())

@@ -1,12 +1,12 @@
 """Mail over SMTP: one message a transition, one thread a project."""
 
+import hashlib
 import platform
 import smtplib
 import ssl
 from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import localtime
-from urllib.parse import quote
 
 from reconciler.adapters.notify.letter import body
 from reconciler.codec.events import headline, printable
@@ -42,6 +42,8 @@ class EmailSink:
             ) from error
         except smtplib.SMTPResponseException as error:
             raise _refusal(server, _text(error.smtp_error), error.smtp_code) from error
+        except UnicodeError as error:
+            raise BadInput(f"'{email.host}' can't be the name of a host; correct it in winslow.yaml") from error
         except smtplib.SMTPNotSupportedError as error:
             raise BadInput(f"{server} can't do what this entry asks for: {error}") from error
         except ssl.SSLCertVerificationError as error:
@@ -78,15 +80,14 @@ class EmailSink:
 def message(email: Email, transition: Transition) -> EmailMessage:
     """The same transition has the same Message-ID: mail programs show one that was sent twice once."""
     domain = email.sender.rsplit("@", 1)[-1]
-    thread = f"<winslow.{quote(transition.project, safe='', errors='replace')[:200]}@{domain}>"
+    thread = hashlib.sha256(f"{domain} {transition.project}".encode(errors="replace")).hexdigest()[:32]
     made = EmailMessage()
     made["Subject"] = f"[winslow] {headline(transition)}"
     made["From"] = email.sender
     made["To"] = ", ".join(email.to)
     made["Date"] = localtime()
     made["Message-ID"] = f"<{transition.id}@{domain}>"
-    made["In-Reply-To"] = thread
-    made["References"] = thread
+    made["In-Reply-To"] = made["References"] = f"<{thread}@winslow.invalid>"  # always short enough for one line
     made["Auto-Submitted"] = "auto-generated"  # no answers from people on holiday
     made.set_content(body(transition), charset="utf-8")
     return made

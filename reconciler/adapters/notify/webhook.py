@@ -57,9 +57,10 @@ class WebhookSink:
             text = self._read(text).strip()
         try:
             url = httpx.URL(text)
-        except (httpx.InvalidURL, ValueError):
-            url = httpx.URL("")
-        if url.scheme not in ("http", "https") or not url.host:
+            usable = url.scheme in ("http", "https") and bool(url.host.encode("idna"))
+        except (httpx.InvalidURL, ValueError):  # UnicodeError is one: a host with a part that is empty or too long
+            usable = False
+        if not usable:
             raise BadInput("the webhook's url is no address such as https://chat.example/hooks/winslow; correct it")
         return url
 
