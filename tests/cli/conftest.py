@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -230,30 +231,45 @@ class Desk:
         git(self.clone, "push", "--quiet", "origin", "HEAD:main")
 
 
+@pytest.fixture(scope="session")
+def state_and_clones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A remote with a pipeline of three stages, and two clones; made once, and copied for each test."""
+    root = tmp_path_factory.mktemp("edits")
+    git(root, "init", "--quiet", "--bare", "-b", "main", "state.git")
+    for name in ("ada", "ben"):
+        git(root, "clone", "--quiet", (root / "state.git").as_uri(), name)
+        clone = root / name
+        git(clone, "config", "user.name", name.title())
+        git(clone, "config", "user.email", f"{name}@example.org")
+        if name == "ada":
+            git(clone, "checkout", "--quiet", "-B", "main")
+            (clone / "pipelines").mkdir()
+            (clone / "pipelines/flow.yaml").write_text(FLOW, encoding="utf-8")
+            (clone / "winslow.yaml").write_text("version: 1\n", encoding="utf-8")
+            commit(clone, "Begin", ".")
+            git(clone, "push", "--quiet", "--set-upstream", "origin", "main")
+    return root
+
+
 @pytest.fixture
-def remote(tmp_path: Path) -> Remote:
-    git(tmp_path, "init", "--quiet", "--bare", "-b", "main", "state.git")
+def remote(tmp_path: Path, state_and_clones: Path) -> Remote:
+    shutil.copytree(state_and_clones / "state.git", tmp_path / "state.git")
     return Remote(tmp_path / "state.git")
 
 
 @pytest.fixture
 def desks(
-    tmp_path: Path, remote: Remote, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    state_and_clones: Path,
+    remote: Remote,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> tuple[Desk, Desk]:
-    """Two clones, Ada's and Ben's, of a state repository with a pipeline of three stages."""
+    """Ada and Ben at their clones of the remote."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    found = []
     for name in ("ada", "ben"):
-        git(tmp_path, "clone", "--quiet", remote.path.as_uri(), name)
-        desk = Desk(tmp_path / name, monkeypatch, capsys)
-        desk.git("checkout", "--quiet", "-B", "main")
-        desk.git("config", "user.name", name.title())
-        desk.git("config", "user.email", f"{name}@example.org")
-        if name == "ada":
-            desk.push("winslow.yaml", "version: 1\n")
-            desk.push("pipelines/flow.yaml", FLOW)
-        found.append(desk)
-    found[0].git("branch", "--quiet", "--set-upstream-to=origin/main")
-    return found[0], found[1]
+        shutil.copytree(state_and_clones / name, tmp_path / name)
+        git(tmp_path / name, "remote", "set-url", "origin", remote.path.as_uri())
+    return Desk(tmp_path / "ada", monkeypatch, capsys), Desk(tmp_path / "ben", monkeypatch, capsys)
