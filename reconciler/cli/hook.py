@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MARK = "# Written by winslow hook install"
 SHORT = 12
+SHOWN = 50
+"""So many lines people read in a terminal, the errors first."""
 
 
 class What(StrEnum):
@@ -111,9 +113,11 @@ def _is_good(commits: "Commits", span: "Span", would: str) -> bool:
     from reconciler.cli.standing import standing_in  # noqa: PLC0415
 
     found = review_span(commits, span, standing_in(commits))
-    new = [finding for finding in found.findings if finding.new]
-    for line in lines(Result(findings=new)):
+    new = sorted((finding for finding in found.findings if finding.new), key=lambda finding: not finding.counts)
+    for line in lines(Result(findings=new[:SHOWN])):
         _say(line)
+    if len(new) > SHOWN:
+        _say(f"winslow: and {len(new) - SHOWN} more; to see them all: winslow validate --commits {span.after[:SHORT]}")
     errors = sum(finding.counts for finding in new)
     if errors:
         _say(f"winslow: refused: {would} {counted(errors, 'error')}; correct what is named above")

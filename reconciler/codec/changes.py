@@ -28,6 +28,9 @@ HITS = "it will be aborted as soon as it begins; remove or correct the line"
 MOST_PAIRS = 400
 """Deleted times added files that are compared line by line; beyond, only equal ones are matched."""
 
+MOST_LINES = 200
+"""Of each file that are compared."""
+
 
 Standing = Callable[[Collection[ProjectName]], Mapping[ProjectName, ProjectStatus]]
 """How these projects are now, as far as anybody could say."""
@@ -41,7 +44,7 @@ class Side:
     desired: Desired
 
     def lines(self, project: Project) -> list[bytes]:
-        return self.tree.read(project.blob).splitlines()
+        return self.tree.read(project.blob).splitlines()[:MOST_LINES]
 
     def document(self, place: Place) -> Document | None:
         blob = self.tree.files().get(place.path)
@@ -80,21 +83,20 @@ def _missing(here: Side, there: Side) -> list[Project]:
 
 def _renamed(before: Side, after: Side, gone: list[Project], added: list[Project]) -> Mapping[ProjectName, Project]:
     """Which of the new files was most likely made from which deleted one."""
-    pairs = [(0.0, *pair) for pair in product(gone, added)]
-    if len(pairs) > MOST_PAIRS:
-        scored = [(1.0, old, new) for _, old, new in pairs if old.blob == new.blob]
-    else:
-        scored = [(_likeness(before, old, after, new), old, new) for _, old, new in pairs]
-    found: dict[ProjectName, Project] = {}
+    by_content = {project.blob: project for project in added}
+    found = {old.id: by_content.pop(old.blob) for old in gone if old.blob in by_content}
+    left = [old for old in gone if old.id not in found]
+    taken = {new.id for new in found.values()}
+    pairs = list(product(left, (new for new in added if new.id not in taken)))
+    scored = [(_likeness(before, old, after, new), old, new) for old, new in pairs if len(pairs) <= MOST_PAIRS]
     for score, old, new in sorted(scored, key=lambda pair: -pair[0]):
-        if score >= SIMILAR and old.id not in found and new not in found.values():
+        if score >= SIMILAR and old.id not in found and new.id not in taken:
             found[old.id] = new
+            taken.add(new.id)
     return found
 
 
 def _likeness(before: Side, old: Project, after: Side, new: Project) -> float:
-    if old.blob == new.blob:
-        return 1.0
     return SequenceMatcher(None, before.lines(old), after.lines(new), autojunk=False).ratio()
 
 

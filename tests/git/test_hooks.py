@@ -130,6 +130,18 @@ def test_what_a_push_means_is_said_and_refuses_nothing(guarded: Any) -> None:
     assert "this deletes 'ulm' and begins 'neu-ulm'" in said
 
 
+def test_of_very_many_findings_the_errors_are_shown_and_the_rest_counted(guarded: Any) -> None:
+    for number in range(60):
+        guarded.write(f"projects/p{number:02}.yml", ULM)
+    guarded.write("projects/z.yaml", BROKEN)
+    guarded.commit()
+    taken, said = pushed(guarded, guarded.url, "HEAD:main")
+    assert not taken
+    assert said.splitlines()[0].startswith("remote: projects/z.yaml:2:1: unknown field")
+    assert said.count("nobody reads this file") == 49
+    assert "winslow: and 11 more; to see them all: winslow validate --commits " in said
+
+
 def test_the_hook_needs_no_home_no_configuration_and_no_network(guarded: Any) -> None:
     """As under a web server: the environment of these pushes holds a PATH and a name, and nothing else."""
     assert {name for name in IDENTITY if not name.startswith("GIT_")} == {"PATH"}
