@@ -40,8 +40,10 @@ def item_added(source: str, parent: Span, name: str | None, value: Any) -> str:
     if parent.flow:
         return _added_in_flow(source, parent, name, value)
     last = parent.items[-1]
-    at = _line_end(source, last.end)
     indent = _indent(source, parent.items[0])
+    at = _line_end(source, last.end)
+    if deeper := re.compile(rf"(?:(?:\r\n|[\n\r]) {{{len(indent) + 1},}}#[^\r\n]*)+").match(source, at):
+        at = deeper.end()  # remarks that belong to the last one
     new = f"- {flow(value)}" if name is None else _entry(name, value, within_flow=False)
     return source[:at] + line_break(source) + indent + new + source[at:]
 

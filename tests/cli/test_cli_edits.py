@@ -177,6 +177,20 @@ def test_it_works_from_a_folder_below_and_from_elsewhere(desks: Any, remote: Any
     assert remote.subjects()[:2] == ["flight-07: resume", "flight-07: pause"]
 
 
+def test_a_linked_work_tree_and_a_folder_with_any_name_will_do(desks: Any, remote: Any, tmp_path: Path) -> None:
+    ada, _ = desks
+    path = "projects/München, Süd/b.yaml"
+    ada.push(path, PROJECT)
+    ada.git("worktree", "add", "-q", "-b", "other", tmp_path / "linked", "origin/main")
+    ended = ada("pause", "b", cwd=tmp_path / "linked")
+    assert ended.code == 0
+    assert f"+++ b/{path}" in ended.out
+    assert remote.text(path) == PROJECT + "paused: true\n"
+    assert ada("delete", "b", cwd=tmp_path / "linked").code == 0
+    assert ada("restore", "b", cwd=tmp_path / "linked").code == 0
+    assert remote.text(path) == PROJECT + "paused: true\n"
+
+
 def test_a_bare_clone_will_do(desks: Any, remote: Any, tmp_path: Path) -> None:
     ada, _ = desks
     git(tmp_path, "clone", "--quiet", "--bare", remote.path.as_uri(), "bare")
@@ -305,7 +319,7 @@ def test_an_answer_that_is_lost_on_its_way_is_no_refusal(desks: Any, remote: Any
 
 @pytest.fixture
 def protected(remote: Any) -> None:
-    remote.hook("update", '[ "$1" != refs/heads/main ] || { echo "main is protected: ask Eva"; exit 1; }')
+    remote.hook("update", '[ "$1" != refs/heads/main ] || { echo "main is protected: ask Eva \033[31m"; exit 1; }')
 
 
 @pytest.mark.usefixtures("protected")
@@ -315,6 +329,7 @@ def test_a_remotes_refusal_is_told_in_its_words_with_the_way_out(desks: Any, rem
     ended = ada("pause", "flight-07")
     assert ended.code == 1
     assert "main is protected: ask Eva" in ended.err
+    assert "\x1b" not in ended.err
     assert "--merge-request" in ended.err
     assert everything(ada.clone, remote.path) == before
 

@@ -9,7 +9,7 @@ import pytest
 from reconciler.cli.edits import EDITS
 from reconciler.core.ledger import RunPhase
 from reconciler.core.names import PipelineName, ProjectName, RunNumber, StageName
-from reconciler.core.status import ProjectPhase, ProjectStatus, RunStatus, WaitingFor
+from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, RunStatus, WaitingFor
 
 FILE = "projects/ulm/flight-07.yaml"
 PROJECT = "name: Flight 07   # fog\npipeline: flow\n"
@@ -197,6 +197,16 @@ def test_redo_of_a_request_that_was_spent_takes_the_id_that_the_status_offers(ad
     assert text() == PROJECT + "next: {stage: detect, after: 3}\n"
 
 
+def test_a_request_that_came_too_late_is_asked_again_under_another_id(ada: Any, remote: Any, text: Any) -> None:
+    """The same words once more would be the same request, which is stale for good."""
+    stale = Condition(type="RequestStale", status="True", reason="RequestStale", message="next is stale")
+    remote.publish(replace(FAILED, conditions=(stale,)))
+    ada("goto", "flight-07", "detect")
+    for identity in ("again", "again-2", "again-3"):
+        ada("goto", "flight-07", "detect")
+        assert text() == PROJECT + f"next: {{stage: detect, after: 3, id: {identity}}}\n"
+
+
 def test_redo_sets_variables_of_the_project_and_keeps_its_layout(ada: Any, remote: Any, text: Any) -> None:
     ada.push(FILE, PROJECT + "environment:\n  A: '1'  # one\nnext:\n  # once more\n  stage: track\n  after: 2\n")
     remote.publish(FAILED)
@@ -332,6 +342,11 @@ def test_rename_changes_the_name_and_says_that_the_identity_stays(ada: Any, text
     ended = ada("rename", "flight-07", "Ulm: flight 07")
     assert text() == 'name: "Ulm: flight 07"   # fog\npipeline: flow\n'
     assert "the project is still 'flight-07'" in ended.out
+
+
+def test_a_name_of_several_lines_makes_a_subject_of_one(ada: Any, remote: Any) -> None:
+    ada("rename", "flight-07", "one\ntwo \x1b[31m")
+    assert remote.git("log", "-1", "--format=%B", "main") == "flight-07: rename to one two \ufffd[31m"
 
 
 def test_another_pipeline_tells_when_nobody_knows_where_to_go_on(ada: Any, remote: Any, text: Any) -> None:

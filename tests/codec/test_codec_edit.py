@@ -136,6 +136,11 @@ def test_a_values_quotes_are_kept() -> None:
     assert changed == "a: 'it''s'\nb: \"z\"\nc: z\n"
 
 
+def test_remarks_that_belong_to_the_last_field_stay_with_it() -> None:
+    before = "stages:\n  detect:\n    timeout: 1h\n    # or 2h?\n# end\n"
+    assert after(before, NEXT) == before.replace("# end", "next: {stage: track, after: 3}\n# end")
+
+
 def test_files_without_a_word_get_their_first_one() -> None:
     assert after("", NEXT) == "next: {stage: track, after: 3}\n"
     assert after("# why", NEXT) == "# why\nnext: {stage: track, after: 3}\n"

@@ -8,17 +8,19 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+from readonly_ui.words import plain
 from reconciler.cli.edits.clone import Clone, Fetched
 from reconciler.cli.edits.state import Edit, State, opened
 from reconciler.cli.output import out, text
 from reconciler.codec.desired import validate_file
 from reconciler.core.desired import Forge
-from reconciler.core.merge_request import UNSUPPORTED, push_arguments
+from reconciler.core.merge_request import UNSUPPORTED, one_line, push_arguments
 from reconciler.core.names import Commit
 from reconciler.core.problems import Problem, Severity
 from reconciler.errors import BadInput, WinslowError
 
 TRIES = 10
+SUBJECT = 120
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -44,7 +46,7 @@ def carry_out(clone: Clone, decide: Callable[[State], Edit], way: Way) -> None:
     if edit.before == edit.after:
         out().print(text(f"nothing to change: {edit.path} says so already"))
         return
-    draft = _Draft(clone, edit, way.message or f"{edit.project}: {edit.subject}", known)
+    draft = _Draft(clone, edit, way.message or one_line(f"{edit.project}: {edit.subject}", SUBJECT), known)
     commit = draft.commit(base.head)
     _show(clone.diff(base.head, commit))
     draft.check(base, commit)
@@ -165,8 +167,7 @@ def _compare(forge: Forge | None, target: str, branch: str) -> list[str]:
 
 def _words(said: str) -> str:
     """What the remote itself said, without git's progress and advice."""
-    lines = [line.strip() for line in said.splitlines()]
-    told = [
-        line.removeprefix("remote:").strip() for line in lines if line.startswith(("remote:", "!", "error:", "fatal:"))
-    ]
+    lines = [plain(line.strip()) for line in said.splitlines()]
+    marks = ("remote:", "!", "error:", "fatal:")
+    told = [line.removeprefix("remote:").strip() for line in lines if line.startswith(marks)]
     return "\n".join(["the remote refused it:", *(f"  {line}" for line in told or lines if line)])

@@ -48,8 +48,18 @@ class Clone:
 
     def diff(self, before: Commit, after: Commit) -> str:
         """Unified, as git shows it to people who have configured nothing."""
-        plain = ("--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/", "--dst-prefix=b/")
-        return git(self.directory, "diff", *plain, before, after)
+        plain = (
+            "-c",
+            "core.quotePath=false",
+            "diff",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-renames",
+            "--src-prefix=a/",
+            "--dst-prefix=b/",
+        )
+        return git(self.directory, *plain, before, after)
 
     def removal(self, head: Commit, name: str) -> tuple[Commit, str] | None:
         """The newest commit that took the file ``name`` out of projects/, and where it lay."""

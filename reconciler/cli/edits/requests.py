@@ -1,6 +1,7 @@
 """Edits that say what shall run: resume, redo, goto, pause, abort. Each writes ``next``, ``paused`` or ``abort``."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -135,7 +136,7 @@ def _request(state: State, project: str, asked: _Asked, *, word: str, first: Seq
     fields |= {"from": asked.base} if asked.base else {}
     fields |= {"then": asked.then.value} if asked.then else {}
     fields |= {"environment": asked.environment} if asked.environment else {}
-    fields |= _identity(status, fields)
+    fields |= _identity(state, project, status, fields)
     aborting = [Put(("abort",), _going(project, status, None).run)] if asked.abort else []
     return state.change(
         project,
@@ -155,11 +156,25 @@ def _follows(state: State, project: str, last: RunStatus | None, asked: _Asked) 
     return f"run {number} ({asked.stage}) starts"
 
 
-def _identity(status: ProjectStatus | None, fields: dict[str, object]) -> dict[str, object]:
+def _identity(state: State, project: str, status: ProjectStatus | None, fields: dict[str, object]) -> dict[str, str]:
     """An id where the nodes say that the same request was spent already."""
-    offered = _request_in(status.waiting_for.edit) if status and status.waiting_for else None
-    same = offered is not None and (offered["stage"], offered.get("after")) == (fields["stage"], fields.get("after"))
-    return {"id": offered["id"]} if offered and same and "id" in offered else {}
+    if status is None:
+        return {}
+    wanted = (fields["stage"], fields.get("after"))
+    offered = _request_in(status.waiting_for.edit if status.waiting_for else None)
+    if offered and (offered["stage"], offered.get("after")) == wanted:
+        return {"id": str(offered["id"])} if "id" in offered else {}
+    current = state.project(project).next
+    stale = any(condition.type == "RequestStale" for condition in status.conditions)
+    if current and stale and (current.stage, current.after) == wanted:
+        return {"id": _another(current.id)}
+    return {}
+
+
+def _another(identity: str | None) -> str:
+    """again, again-2, again-3 ... as ``core.requests`` counts them."""
+    number = re.fullmatch(r"again(?:-(\d+))?", identity or "")
+    return f"again-{int(number[1] or 1) + 1}" if number else "again"
 
 
 def _check_stage(state: State, project: str, stage: str) -> None:
