@@ -163,6 +163,11 @@ def test_a_forge_that_fails_is_left_alone_for_longer_and_longer(lab: Lab) -> Non
     lab.clock.seconds += 120.0
     assert reporter.follow(lab.seen) is None
     assert lab.stub.states("winslow/ulm") == ["running"]
+    lab.ended("ulm")
+    lab.stub.next_answers.append(Answer(502))
+    fails(lambda: reporter.follow(lab.seen))
+    lab.clock.seconds += 15.0  # what is over does not count any more
+    assert reporter.follow(lab.seen) is None
 
 
 def test_a_forge_that_asks_for_patience_gets_it(lab: Lab) -> None:

@@ -61,7 +61,8 @@ class GitHub(_Pulls):
 
     def __init__(self, settings: Forge, token: str) -> None:
         page, owner, name = _places(settings)
-        own = "https://api.github.com" if urlsplit(page).hostname in ("github.com", "www.github.com") else f"{page}/api/v3"
+        is_public = urlsplit(page).hostname in ("github.com", "www.github.com")
+        own = "https://api.github.com" if is_public else f"{page}/api/v3"
         headers = {
             "Authorization": f"Bearer {token}",
             "Accept": "application/vnd.github+json",
