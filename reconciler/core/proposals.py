@@ -181,13 +181,17 @@ def _is_outdated(standing: Standing, proposal: Proposal) -> bool:
 
 
 def offer(proposal: Proposal, forge: Forge | None, target: str) -> Offer:
-    url = None
-    if forge is not None and forge.kind == "gitlab":
-        branches = f"merge_request%5Bsource_branch%5D={quote(proposal.branch, safe='')}"
-        url = f"{forge.url}/-/merge_requests/new?{branches}&merge_request%5Btarget_branch%5D={quote(target, safe='')}"
-    elif forge is not None:
-        url = f"{forge.url}/compare/{quote(target)}...{quote(proposal.branch)}"
-    return Offer(branch=proposal.branch, title=proposal.title, url=url)
+    return Offer(branch=proposal.branch, title=proposal.title, url=merge_page(proposal.branch, forge, target))
+
+
+def merge_page(branch: str, forge: Forge | None, target: str) -> str | None:
+    """Where the forge lets a person open a merge request."""
+    if forge is None:
+        return None
+    if forge.kind == "gitlab":
+        source = f"merge_request%5Bsource_branch%5D={quote(branch, safe='')}"
+        return f"{forge.url}/-/merge_requests/new?{source}&merge_request%5Btarget_branch%5D={quote(target, safe='')}"
+    return f"{forge.url}/compare/{quote(target)}...{quote(branch)}"
 
 
 def merge_command(offer: Offer) -> str:

@@ -17,6 +17,7 @@ from reconciler.core.desired import Forge
 from reconciler.core.merge_request import UNSUPPORTED, one_line, push_arguments
 from reconciler.core.names import Commit
 from reconciler.core.problems import Problem, Severity
+from reconciler.core.proposals import PREFIX, merge_page
 from reconciler.errors import BadInput, WinslowError
 
 TRIES = 10
@@ -128,7 +129,7 @@ def _offer(draft: _Draft, commit: Commit, forge: Forge | None) -> None:
     """Pushes a branch of its own, together with a merge request where the remote makes one."""
     clone, edit = draft.clone, draft.edit
     slug = re.sub(r"[^a-z0-9]+", "-", edit.subject.lower()).strip("-")[:40].strip("-")
-    branch = f"proposals/{edit.project}/{slug}-{commit[:7]}"
+    branch = f"{PREFIX}{edit.project}/{slug}-{commit[:7]}"
     description = draft.message.partition("\n")[2].strip() or edit.follows
 
     def arguments(kind: str | None) -> list[str]:
@@ -144,25 +145,12 @@ def _offer(draft: _Draft, commit: Commit, forge: Forge | None) -> None:
     out().print(
         text(f"pushed {commit[:8]} to the branch {branch}; nothing changes before it is merged into {clone.branch}")
     )
-    links = re.findall(r"https?://\S+", said)
-    for link in links or _compare(forge, clone.branch, branch):
-        out().print(text(f"merge it here: {link}"))
-    if not links and forge is None:
-        out().print(
-            text(f"to merge it: git fetch {clone.remote} && git push {clone.remote} {commit[:8]}:{clone.branch}")
-        )
+    page = merge_page(branch, forge, clone.branch)
+    links = re.findall(r"https?://\S+", said) or [page or ""]
+    by_hand = f"git fetch {clone.remote} && git push {clone.remote} {commit[:8]}:{clone.branch}"
+    for link in links:
+        out().print(text(f"merge it here: {link}" if link else f"to merge it: {by_hand}"))
     out().print(text(f"then: {edit.follows}"))
-
-
-def _compare(forge: Forge | None, target: str, branch: str) -> list[str]:
-    """Where the forge lets a person open the merge request."""
-    match forge:
-        case None:
-            return []
-        case Forge(kind="gitlab", url=url):
-            return [f"{url}/-/merge_requests/new?merge_request[source_branch]={branch}"]
-        case Forge(url=url):
-            return [f"{url}/compare/{target}...{branch}"]
 
 
 def _words(said: str) -> str:
