@@ -173,7 +173,8 @@ def test_a_request_that_would_do_nothing_is_told(
     standing = known(a_status("ulm", "detect", "report"))
     (line,) = lines(reviewed({"projects/ulm.yaml": ULM}, asks, standing))
     assert line.startswith(f"projects/ulm.yaml:{words}")
-    assert lines(reviewed(asks, asks, standing)) == [], "only who asks is told"
+    other = {"projects/ulm.yaml": asks["projects/ulm.yaml"] + "priority: 3\n"}
+    assert lines(reviewed(asks, other, standing)) == [], "only who asks is told"
 
 
 def test_a_request_in_time_is_not_remarked_on(reviewed: Callable[..., Review]) -> None:
