@@ -40,9 +40,9 @@ def resume(state: State, project: ProjectArgument) -> Edit:
     if request is None:
         raise BadInput(f"'{project}' waits for something else: {waiting.message}{_instead(project, status)}")
     stage = str(request["stage"])
-    told = f"{waiting.message}; the answer: stage '{stage}' starts"
     subject = f"start {stage}{_after(request.get('after'))}"
-    return state.change(project, Put(("next",), request), subject=subject, follows=_seen(project, told))
+    follows = _seen(project, f"stage '{stage}' starts")
+    return state.change(project, Put(("next",), request), subject=subject, follows=follows)
 
 
 def redo(
