@@ -6,7 +6,7 @@ of a time, a node or a wording: whoever looks, and however often, sees the same 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from reconciler.core.names import NodeName, ProjectName, RunNumber, ShareId, Sta
 from reconciler.core.requests import canonical
 from reconciler.core.status import Offer, ProjectPhase, ProjectStatus, Status, WaitingFor
 
+MASS_DELETION = "DeletionUnconfirmed"
 BAD_ENDS = (RunPhase.FAILED, RunPhase.LOST, RunPhase.ABORTED)
 ABOUT_THE_REQUEST = ("StageUnknown", "BaseUnknown")
 """Reasons for which another ``next`` is another story, though nothing has run meanwhile."""
@@ -57,14 +58,24 @@ def transitions(desired: Desired, ledger: Ledger, status: Status) -> tuple[Trans
     """All that can be told now, the oldest first.
 
     Failures are told of every run that ever failed: nobody may have been looking before somebody went on.
-    Everything else is told while it stands. Projects whose file is gone are nobody's concern any more.
+    Everything else is told while it stands. Projects whose file is gone are nobody's concern any more, unless so many
+    are gone that somebody has to confirm it: that is one question, asked for the first of them.
     """
     looks = (
         _Look(desired, ledger.share, desired.projects.get(seen.project), ledger.history(seen.project), seen)
-        for seen in status.projects
+        for seen in _each_question_once(status.projects)
     )
     found = [one for look in looks for one in look.transitions()]
     return tuple(sorted(found, key=lambda one: (one.at or datetime.max.replace(tzinfo=UTC), one.project, one.run or 0)))
+
+
+def _each_question_once(projects: Iterable[ProjectStatus]) -> Iterator[ProjectStatus]:
+    is_asked = False
+    for seen in projects:
+        is_mass_deletion = seen.waiting_for is not None and seen.waiting_for.reason == MASS_DELETION
+        if not (is_mass_deletion and is_asked):
+            yield seen
+        is_asked = is_asked or is_mass_deletion
 
 
 def concerns(entry: Notification, transition: Transition) -> bool:
@@ -84,8 +95,10 @@ class _Look:
     def transitions(self) -> Iterator[Transition]:
         if self.project is not None:
             yield from (self._failure(run) for run in self.history.runs if run.phase in BAD_ENDS and self._is_news(run))
-        if self.seen.phase is ProjectPhase.INVALID:
-            yield self._invalid()
+        if self.seen.phase is ProjectPhase.INVALID or (
+            self.project is None and self.seen.phase is ProjectPhase.AWAITING_INPUT
+        ):
+            yield self._about_files(self.seen.phase)
         elif self.project is not None and self.seen.phase is ProjectPhase.AWAITING_INPUT:
             yield from self._awaiting(self.project)
         elif self.project is not None and self.seen.phase is ProjectPhase.SUCCEEDED:
@@ -103,14 +116,15 @@ class _Look:
         stands = self._stands(run)
         about = run.last.token if run.last else ""
         needs = self.seen.waiting_for if stands else None
-        return self._transition(ProjectPhase.FAILED, reason, message, about, run=run, needs=needs, stands=stands)
+        said = needs.message if needs else message  # the status may know more about how to go on
+        return self._transition(ProjectPhase.FAILED, reason, said, about, run=run, needs=needs, stands=stands)
 
-    def _invalid(self) -> Transition:
-        """A file that can't be used has no record: what is wrong with it is what this is about."""
-        waiting = self.seen.waiting_for or WaitingFor(reason=self.seen.phase.value, message="")
+    def _about_files(self, phase: ProjectPhase) -> Transition:
+        """Files that can't be used, or are gone, have no record: what is said of them is what this is about."""
+        waiting = self.seen.waiting_for or WaitingFor(reason=phase.value, message="")
         known = self.project is not None and waiting.reason != "RecordUnreadable"
         about = self.project.blob if self.project is not None and known else waiting.message
-        return self._transition(ProjectPhase.INVALID, waiting.reason, waiting.message, about, needs=waiting)
+        return self._transition(phase, waiting.reason, waiting.message, about, needs=waiting)
 
     def _awaiting(self, project: Project) -> Iterator[Transition]:
         """Before the project's file is recorded there is nothing to make an id of."""

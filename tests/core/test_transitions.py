@@ -7,10 +7,10 @@ import pytest
 
 from reconciler.core.desired import Command, Confirm, Desired, Forge, Notification, Site
 from reconciler.core.ledger import Ledger, ProjectHistory, Run
-from reconciler.core.names import Blob, ShareId, Token
+from reconciler.core.names import Blob, PipelineName, ProjectName, ShareId, Token
 from reconciler.core.problems import Problem
 from reconciler.core.report import report
-from reconciler.core.status import Offer, ProjectPhase
+from reconciler.core.status import Offer, ProjectPhase, ProjectStatus, Status, WaitingFor
 from reconciler.core.transitions import Transition, concerns, transitions
 from tests.fakes.build import (
     CROSSING,
@@ -163,6 +163,29 @@ def test_a_missing_pipeline_is_told_by_the_files_content() -> None:
 
 def test_a_project_whose_file_is_gone_is_nobodys_concern() -> None:
     assert told(a_desired(projects={}), a_ledger(a_failed_run())) == ()
+
+
+def test_a_deletion_of_many_projects_is_one_question() -> None:
+    """A slip of the hand takes three hundred files along: one mail says so, not three hundred."""
+    desired, ledger = a_desired(projects={}), Ledger(share=SHARE)
+    question = WaitingFor(reason="DeletionUnconfirmed", message="write in winslow.yaml: confirm_deletion: ...")
+    gone = [
+        ProjectStatus(
+            project=ProjectName(name),
+            name=name,
+            pipeline=PipelineName(""),
+            tags=(),
+            phase=ProjectPhase.AWAITING_INPUT,
+            waiting_for=question,
+            conditions=(),
+            last_run=None,
+            stages=(),
+            runs=(),
+        )
+        for name in ("a", "b", "c")
+    ]
+    (found,) = transitions(desired, ledger, Status(projects=tuple(gone), nodes=()))
+    assert (found.project, found.phase, found.message) == ("a", ProjectPhase.AWAITING_INPUT, question.message)
 
 
 def test_ids_are_the_same_at_any_time_and_on_any_node() -> None:
