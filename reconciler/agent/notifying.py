@@ -40,14 +40,19 @@ class Notifying:
         if not self._tellers:
             return None
         found = transitions(seen.desired, seen.ledger, seen.status)
-        idle = [entry for entry in self._tellers if entry not in self._busy]
-        started = {entry: _in_thread(self._tellers[entry], found) for entry in idle}
+        self._collect()
+        hung = set(self._busy)
+        started = {entry: _in_thread(teller, found) for entry, teller in self._tellers.items() if entry not in hung}
         wait(started.values(), self._patience)
-        futures = {**self._busy, **started}
-        self._busy = {entry: future for entry, future in futures.items() if not future.done()}
-        for entry in futures.keys() - self._busy.keys():
-            futures[entry].result()
-        return self._next(hung=self._busy.keys() - started.keys())
+        self._busy |= started
+        self._collect()
+        return self._next(hung & self._busy.keys())
+
+    def _collect(self) -> None:
+        """Threads that have ended; what ended one of them is raised."""
+        ended = [self._busy.pop(entry) for entry in [*self._busy] if self._busy[entry].done()]
+        for future in ended:
+            future.result()
 
     def _open(self, entry: Notification) -> Teller:
         return Teller(entry, self._open_sink(entry), self._share, self._clock)

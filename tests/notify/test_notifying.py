@@ -326,7 +326,8 @@ def test_an_entry_that_hangs_holds_up_no_other_and_is_not_started_twice(bench: B
     bench.follow(seen(entries=both))
     bench.follower._patience = 0.05
     assert bench.follow(seen(1, entries=both)) == ("", LATE)
-    until(lambda: bench.sinks["mail"].runs == [1])
+    until(lambda: all(future.done() for entry, future in bench.follower._busy.items() if entry == MAIL))
+    assert bench.sinks["mail"].runs == [1]
     bench.follower._patience = 30.0
     trouble, wait = bench.follow(seen(1, 2, entries=both))
     assert ("notification 'chat': an attempt does not come to an end" in trouble, wait) == (True, LATE)
