@@ -238,7 +238,7 @@ def _as_base(history: ProjectHistory, number: RunNumber) -> Base | None:
 
 def _failed(pipeline: Pipeline, history: ProjectHistory, last: Run) -> Wait:
     reason, message = how_it_failed(last)
-    edit = request_line(last.stage, history)
+    edit: str | None = request_line(last.stage, history)
     if pipeline.stage(last.stage) is None:  # to offer the stage that failed would be a dead end
         message += f"; its stage is no longer in pipeline '{pipeline.id}': say where to go on"
         edit = _elsewhere(pipeline, history)
