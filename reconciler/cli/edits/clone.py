@@ -90,7 +90,7 @@ class Clone:
                     self.directory, "ls-files", "--stage", "--full-name", "--", f":(top,literal){path}", extra=index
                 )
                 mode = listed.split(" ")[0] or NEW_FILE
-                blob = git(self.directory, "hash-object", "-w", "--stdin", "--no-filters", stdin=content)
+                blob = git(self.directory, "hash-object", "-w", "--stdin", stdin=content)
                 git(self.directory, "update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", extra=index)
             tree = git(self.directory, "write-tree", extra=index)
         signed = ["-S"] if attempt(self.directory, "config", "--type=bool", "commit.gpgSign")[1] == "true" else []
