@@ -28,7 +28,7 @@ from reconciler.core.report import report
 from reconciler.errors import BadInput, ForgeUnavailable, TryLater
 from tests.fakes.build import CROSSING, NOW, a_claim, a_ledger, a_node, a_run
 from tests.fakes.lab import FakeClock
-from tests.git.conftest import Forge
+from tests.git.conftest import IDENTITY, Forge
 
 PIPELINE = """\
 stages:
@@ -257,6 +257,32 @@ def test_somebodys_own_commit_is_neither_replaced_nor_removed(state: Forge, node
     assert heads(state)[ONWARD] == commit
     node.look()
     assert heads(state)[ONWARD] == commit
+    assert proposed(state) == {ONWARD}
+
+
+def test_a_branch_whose_message_alone_was_reworded_is_somebodys(state: Forge, node: Node) -> None:
+    node.look(a_run(1))
+    state.git("fetch", "-q", str(state.bare), ONWARD)
+    state.git("checkout", "-q", "--detach", "FETCH_HEAD")
+    message = state.git("log", "-1", "--format=%B")
+    state.git("commit", "-q", "--amend", "-m", f"Looks good to me\n\n{message}")
+    state.push(ONWARD, "--force")
+    node.look()
+    assert proposed(state) == {ONWARD}
+
+
+def test_a_commit_made_on_the_node_by_hand_is_somebodys(state: Forge, node: Node) -> None:
+    """Under the very name that Winslow commits with, and with its message."""
+    node.look(a_run(1))
+    state.git("fetch", "-q", str(state.bare), ONWARD)
+    message = state.git("log", "-1", "--format=%B", "FETCH_HEAD")
+    person = ["-c", "user.name=Winslow (lab-1)", "-c", "user.email=winslow@lab-1"]
+    identity = {name: value for name, value in IDENTITY.items() if not name.startswith("GIT_COMMITTER")}
+    tree = state.git("rev-parse", "main^{tree}")
+    command = ["git", *person, "commit-tree", tree, "-p", "main", "-m", message]
+    made = subprocess.run(command, cwd=state.work, env=identity, capture_output=True, text=True, check=True).stdout
+    state.git("push", "-q", "--force", str(state.bare), f"{made.strip()}:refs/heads/{ONWARD}")
+    node.look()
     assert proposed(state) == {ONWARD}
 
 

@@ -127,7 +127,7 @@ class ProposalBranches:
             self._repository.check_objects()
             raise SourceUnavailable(explain(result.err))
         words = [said for _, refspec, said in refused if REQUEST not in refspec]
-        hard = [said for said in words if not said.startswith("[rejected]") and "lock ref" not in said]
+        hard = [said for said in words if not said.startswith("[rejected]")]  # else our lease was lost
         if not words:
             log.warning("merge_request_refused", said=explain(result.err))
         if not hard:
