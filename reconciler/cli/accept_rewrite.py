@@ -48,7 +48,8 @@ def accept_rewrite(
     repository = open_repository(site, purpose="cli")
     found = look_for_rewrite(repository, share)
     if not found.is_open:
-        out().print(f"nothing to accept: {site.branch} is at {found.head[:SHORT]}, and its history holds all work")
+        why = "accepted already, and every node goes on from it" if found.held else "its history holds all work"
+        out().print(f"nothing to accept: {site.branch} is at {found.head[:SHORT]}: {why}")
         return
     if commit is not None and not found.head.startswith(commit.lower()):
         raise BadInput(

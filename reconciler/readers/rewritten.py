@@ -23,7 +23,7 @@ class Rewrite:
     head: Commit
     ledger: Ledger
     held: Mapping[Commit, tuple[NodeName, ...]]  # commits outside the new history, and the nodes that work from them
-    missing: Mapping[Commit, tuple[ProjectName, ...]]  # and those that projects' records name
+    missing: Mapping[Commit, tuple[ProjectName, ...]]  # and those that projects' records and the last acceptance name
     is_open: bool
 
     @property
@@ -67,7 +67,8 @@ def _missing(repository: StateRepository, head: Commit, ledger: Ledger) -> Mappi
     """Commits that whoever works from ``head`` would wait for, and whose they are."""
     ancestry = Ancestry(repository.descends)
     ancestry.of(head, ledger, followed=ledger.site[-1].token if ledger.site else None)
+    accepted = {one.head for one in ledger.site[-1:] if not repository.descends(head, one.head)}
     return {
         commit: tuple(name for name, history in sorted(ledger.projects.items()) if history.last_commit == commit)
-        for commit in sorted(ancestry.missing)
+        for commit in sorted(ancestry.missing | accepted)
     }

@@ -1,10 +1,12 @@
 """Publishing: one commit a change, none without one, and what becomes of a refused push."""
 
+import pytest
+
 from reconciler.agent.publisher import GIVE_UP
 from reconciler.core.desired import Requires
 from reconciler.core.names import ProjectName
 from tests.fakes.build import a_pipeline, a_project, a_stage
-from tests.fakes.lab import Lab
+from tests.fakes.lab import FakeSource, Lab
 
 
 def test_each_change_is_one_commit_and_no_change_is_none(lab: Lab) -> None:
@@ -86,3 +88,70 @@ def test_nothing_is_published_before_there_is_a_desired_state(lab: Lab) -> None:
     agent = lab.join()
     assert not agent.publish()
     assert not lab.observed.messages
+
+
+def test_a_publisher_whose_clone_is_older_than_the_ledger_keeps_still_until_it_has_fetched(lab: Lab) -> None:
+    """Else it would fold an older view of main over a newer one."""
+    lab.write(a_project(paused=True))
+    mine = FakeSource()
+    mine.commits = list(lab.source.commits)
+    publisher = lab.join("b", source=mine)
+    assert publisher.publish()
+    lab.join("a")
+    lab.write(a_project(paused=True, priority=1, name="Newer"))
+    lab.turn()
+    before = lab.observed.files
+    assert not publisher.publish()
+    assert (lab.observed.files, publisher.conditions()) == (before, ())
+    mine.commits = list(lab.source.commits)
+    publisher.fetch()
+    assert publisher.publish()
+    assert "Newer" in lab.observed.files["projects/crossing/status.yaml"]
+
+
+def test_a_publisher_that_stays_behind_gives_the_others_a_turn(lab: Lab) -> None:
+    lab.write(a_project(paused=True))
+    mine = FakeSource()
+    mine.commits = list(lab.source.commits)
+    behind, other = lab.join("b", source=mine), lab.join("a")
+    behind.publish()
+    lab.write(a_project(paused=True, priority=1))
+    lab.turn()
+    behind.publish()
+    lab.clock.seconds += GIVE_UP + 1.0
+    behind.publish()
+    assert other.publish()
+    assert not behind.publish()
+
+
+def test_a_commit_that_the_clone_has_and_main_lost_keeps_nobody_from_publishing(lab: Lab) -> None:
+    """Nobody could ever catch up with it, and people must read what waits."""
+    lab.write(a_project(paused=True))
+    lab.write(a_project(paused=True, priority=1))
+    lab.join("a")
+    lab.turn()
+    lab.kill("a")
+    begun = FakeSource()
+    begun.commits = list(lab.source.commits)
+    begun.rewrite(keep=1)
+    agent = lab.join("b", source=begun)
+    lab.turn()
+    assert agent.is_behind
+    assert agent.publish()
+
+
+def test_a_publisher_that_lost_its_lock_pushes_nothing_and_asks_for_it_anew(lab: Lab) -> None:
+    lab.write(a_project(paused=True))
+    agent = lab.join()
+    agent.publish()
+    lock = agent._publisher._lock
+    assert lock is not None
+    with pytest.MonkeyPatch.context() as lost:
+        lost.setattr(type(lock), "is_held", lambda _: False)
+        lab.write(a_project(paused=True, priority=1))
+        lab.turn()
+        assert not agent.publish()
+        assert agent._publisher._lock is None
+    lab.write(a_project(paused=True, name="Newer"))
+    lab.turn()
+    assert agent.publish()

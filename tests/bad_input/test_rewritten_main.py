@@ -1,6 +1,14 @@
 """Somebody force-pushes main: work goes on from the old commit until a person says which history is meant."""
 
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
+
+WINSLOW = Path(sys.executable).with_name("winslow")
 
 
 def condition(site: Any, kind: str) -> str:
@@ -16,6 +24,23 @@ def accept(site: Any, *arguments: str) -> Any:
     return site("--config", site.root / "alpha.yaml", "accept-rewrite", *arguments)
 
 
+def answer(site: Any, key: str) -> tuple[int, str]:
+    """The command on a terminal, and the answer to its question."""
+    mine, its = pty.openpty()
+    command = [WINSLOW, "--config", site.root / "alpha.yaml", "accept-rewrite"]
+    process = subprocess.Popen(command, env=site.environment, stdin=its, stdout=its, stderr=its)
+    os.close(its)
+    said = b""
+    with os.fdopen(mine, "r+b", buffering=0) as terminal:
+        while b"[y/N]" not in said:
+            said += terminal.read(4096)
+        terminal.write(f"{key}\n".encode())
+        with contextlib.suppress(OSError):  # EIO: the other side has ended
+            while more := terminal.read(4096):
+                said += more
+    return process.wait(30), said.decode()
+
+
 def begin(site: Any) -> str:
     """A project that has run; the head of main."""
     site.stage("quick", "echo hello")
@@ -25,9 +50,9 @@ def begin(site: Any) -> str:
     return head(site)
 
 
-def rewrite(site: Any, message: str = "Begin anew") -> str:
+def rewrite(site: Any, message: str = "Begin anew", after: int = 1) -> str:
     """Another commit in place of the last one, with another stage to run; its id."""
-    site.state.joinpath("projects/ulm.yaml").write_text("pipeline: quick\nnext: {stage: work, after: 1}\n")
+    site.state.joinpath("projects/ulm.yaml").write_text(f"pipeline: quick\nnext: {{stage: work, after: {after}}}\n")
     site.git(site.state, "add", "-A")
     site.git(site.state, "commit", "-q", "--amend", "-m", message)
     site.git(site.state, "push", "-q", "--force", "origin", "HEAD:main")
@@ -42,7 +67,7 @@ def until_held(site: Any, old: str, new: str) -> str:
     return said
 
 
-def test_a_rewritten_main_is_held_until_somebody_accepts_it(site: Any) -> None:
+def test_a_rewritten_main_is_held_until_somebody_accepts_or_merges_it(site: Any) -> None:
     old = begin(site)
     new = rewrite(site)
     until_held(site, old, new)
@@ -56,62 +81,43 @@ def test_a_rewritten_main_is_held_until_somebody_accepts_it(site: Any) -> None:
     assert f"winslow accept-rewrite {new[:12]}" in ended.err
     wrong = accept(site, old[:7])
     assert (wrong.code, new[:12] in wrong.err) == (2, True)
-
-    ended = accept(site, new[:7])
-    assert ended.code == 0, ended.err
-    assert f"every node goes on from {new[:12]}" in ended.out
+    code, said = answer(site, "n")
+    assert (code, "nothing was accepted" in said) == (1, True), said
+    code, said = answer(site, "y")
+    assert (code, f"every node goes on from {new[:12]}" in said) == (0, True), said
     site.until_project("ulm", phase="Succeeded", last_run=2)
-    assert site.status()["commit"] == new
     assert condition(site, "SourceRewritten") == ""
     site.until(lambda: f"commit: {new}" in site.observed("projects/ulm/runs/0002-work.yaml"))
     again = accept(site)
     assert (again.code, "nothing to accept" in again.out) == (0, True)
 
+    newer = rewrite(site, "Once more", after=2)
+    until_held(site, new, newer)
+    site.git(site.state, "merge", "-q", "-s", "ours", "-m", "Keep both", new)
+    site.git(site.state, "push", "-q", "origin", "HEAD:main")
+    site.until_project("ulm", phase="Succeeded", last_run=3)
+    assert condition(site, "SourceRewritten") == ""
 
-def test_a_node_that_comes_later_and_one_that_was_off_follow(site: Any) -> None:
+
+def test_nodes_that_come_later_follow_and_projects_that_would_go_are_named_before(site: Any) -> None:
     begin(site)
-    beta = site.start("beta")
-    site.until(lambda: "observed_published" in "".join(node.said for node in site.nodes))
-    beta.end()
+    site.write("projects/bonn.yaml", "pipeline: quick\n")
+    site.until_project("bonn", phase="Succeeded")
+    site.start("beta").end()
+    site.git(site.state, "reset", "-q", "--hard", "HEAD^")
     new = rewrite(site)
-    assert accept(site, new).code == 0
+    named = accept(site, new[:7])
+    assert (named.code, f"every node goes on from {new[:12]}" in named.out) == (0, True), named.err
+    assert "- projects/bonn.yaml" in named.out
+    assert "projects that would count as deleted: bonn" in named.out
     site.until_project("ulm", phase="Succeeded", last_run=2)
+
     site.nodes[0].end()
     site.start("beta")
     site.start("gamma")
-    site.write("projects/bonn.yaml", "pipeline: quick\n")
-    site.until_project("bonn", phase="Succeeded")
     site.write("projects/ulm.yaml", "pipeline: quick\nnext: {stage: work, after: 2}\n")
     site.until_project("ulm", phase="Succeeded", last_run=3)
-    for node in site.nodes[1:]:
-        assert "SourceRewritten" not in node.said
-
-
-def test_merging_the_old_commit_goes_on_without_a_command(site: Any) -> None:
-    old = begin(site)
-    new = rewrite(site)
-    until_held(site, old, new)
-    site.git(site.state, "merge", "-q", "-s", "ours", "-m", "Keep both", old)
-    site.git(site.state, "push", "-q", "origin", "HEAD:main")
-    site.until_project("ulm", phase="Succeeded", last_run=2)
-    assert condition(site, "SourceRewritten") == ""
-    assert "nothing to accept" in accept(site).out
-
-
-def test_projects_that_the_new_history_lacks_are_named_before(site: Any) -> None:
-    begin(site)
-    site.write("projects/bonn.yaml", "pipeline: quick\n")
-    site.until_project("bonn", phase="Succeeded")
-    site.git(site.state, "reset", "-q", "--hard", "HEAD^")
-    site.git(site.state, "push", "-q", "--force", "origin", "HEAD:main")
-    site.until(lambda: "SourceRewritten" in site.nodes[0].said)
-    shown = accept(site)
-    assert "- projects/bonn.yaml" in shown.out
-    assert "projects that would count as deleted: bonn" in shown.out
-    assert accept(site, head(site)).code == 0
-    site.until(lambda: site.status()["commit"] == head(site))
-    site.write("projects/ulm.yaml", "pipeline: quick\nnext: {stage: work, after: 1}\n")
-    site.until_project("ulm", phase="Succeeded", last_run=2)
+    assert not any("SourceRewritten" in node.said for node in site.nodes[-2:])
 
 
 def test_a_remote_or_a_share_that_is_away_is_said(site: Any) -> None:

@@ -81,20 +81,18 @@ class FakeSource:
         newest, accepted = self.commits[-1] if self.commits else None, self._accepted
         if newest is None:
             return self._fetched()
-        rewrite = rewrites[-1] if rewrites else None
-        leads_on = rewrite is not None and rewrite.token != self._followed and self._has(newest.commit, rewrite.head)
-        if accepted is not None and not leads_on and not self._has(newest.commit, accepted.commit):
+        due = next((one for one in rewrites[-1:] if one.token != self._followed), None)
+        needed = due.head if due is not None else accepted.commit if accepted is not None else newest.commit
+        if not self.descends(newest.commit, needed):
+            self._accepted = accepted or newest
             return self._fetched(error="main was rewritten", reason="SourceRewritten")
         self._accepted = newest
-        if rewrite is not None and leads_on:
-            self._followed = rewrite.token
+        if due is not None:
+            self._followed = due.token
         return self._fetched()
 
     def _fetched(self, **fault: Any) -> Fetched:
         return Fetched(desired=self._accepted, followed=self._followed, **fault)
-
-    def _has(self, commit: Commit, ancestor: Commit) -> bool:
-        return self.descends(commit, ancestor) is True
 
     def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
         lines = [*self._lines, tuple(desired.commit for desired in self.commits)]

@@ -93,6 +93,18 @@ def test_an_acceptance_lets_no_other_head_pass(forge: Forge, clone_of: Clone, ol
     assert (head.commit, head.reason, head.followed) == (old, "SourceRewritten", None)
 
 
+def test_a_clone_that_begins_after_the_accepted_head_was_lost_says_so(forge: Forge, clone_of: Clone, old: str) -> None:
+    """It has nothing to hold, and must not pass for one that has gone along."""
+    accepted = acceptance(amended(forge))
+    third = amended(forge, "somebody was quicker")
+    repository = clone_of(forge.url)
+    for _ in range(2):
+        head = repository.fetch_head([accepted])
+        assert (head.commit, head.reason, head.followed) == (third, "SourceRewritten", None)
+    assert f"does not descend from {accepted.head[:12]}" in head.error
+    assert repository.fetch_head([accepted, acceptance(third, 2)]).error == ""
+
+
 def test_going_back_to_an_ancestor_is_a_rewrite_too(forge: Forge, clone_of: Clone, old: str) -> None:
     """The old commit contains the new head, so descent alone can't tell who has gone along."""
     repository = clone_of(forge.url)

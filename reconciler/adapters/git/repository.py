@@ -127,22 +127,24 @@ class StateRepository:
         newest, accepted, followed = self.newest(), self.accepted(), self._followed()
         if newest is None:
             raise Broken(f"the head of {self.branch} is missing in {self.clone}")
-        leads_on = rewrite is not None and rewrite.token != followed and self.descends(newest, rewrite.head)
+        due = rewrite if rewrite is not None and rewrite.token != followed else None
+        needed = accepted if due is None else due.head
+        if needed is not None and needed != newest and not self.descends(newest, needed):
+            error = self._rewritten(newest, needed)
+            return Head(commit=accepted or newest, reason="SourceRewritten", error=error, followed=followed)
         if newest != accepted:
-            if accepted is not None and not leads_on and not self.descends(newest, accepted):
-                return self._last_good("SourceRewritten", self._rewritten(newest, accepted))
             self.git.local("update-ref", self._accepted, newest)
-        if rewrite is not None and leads_on:
-            self.git.local("config", "--local", self._note, rewrite.token)
-            followed = rewrite.token
+        if due is not None:
+            self.git.local("config", "--local", self._note, due.token)
+            followed = due.token
         return Head(commit=newest, followed=followed)
 
-    def _rewritten(self, newest: Commit, accepted: Commit) -> str:
+    def _rewritten(self, newest: Commit, needed: Commit) -> str:
         """Short enough for a heartbeat, through which others hear it."""
         return (
-            f"{self.branch} was rewritten: its head {newest[:SHORT]} does not descend from {accepted[:SHORT]}, from "
+            f"{self.branch} was rewritten: its head {newest[:SHORT]} does not descend from {needed[:SHORT]}, from "
             f"which work goes on. To go on from the new head: winslow accept-rewrite {newest[:SHORT]}; to keep both: "
-            f"git merge -s ours {accepted[:SHORT]}, and push"
+            f"git merge -s ours {needed[:SHORT]}, and push"
         )
 
     def _followed(self) -> Token | None:
