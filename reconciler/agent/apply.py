@@ -10,7 +10,7 @@ from reconciler.agent.attempt import Attempts
 from reconciler.agent.containers import Containers
 from reconciler.agent.ports import Clock, Runtime, Share
 from reconciler.agent.tokens import new_token
-from reconciler.agent.workers import Job, Workers
+from reconciler.agent.workers import Job, Key, Workers
 from reconciler.core.actions import (
     Action,
     CreateRun,
@@ -19,12 +19,14 @@ from reconciler.core.actions import (
     PublishOutput,
     PublishProject,
     PublishRun,
+    Purge,
     RemoveContainer,
+    RemoveRemains,
     StartContainer,
     StopContainer,
 )
 from reconciler.core.containers import ClaimKey, claim_key
-from reconciler.core.names import ProjectName, RunNumber
+from reconciler.core.names import ProjectName
 from reconciler.errors import EngineUnavailable, ShareUnavailable, Superseded, WinslowError
 
 log = structlog.get_logger()
@@ -121,6 +123,10 @@ class Applier:
                 return self._work("remove", container.key, project, lambda: self._remove(action))
             case PublishOutput(project=project, run=run):
                 return self._work("output", run.number, project, lambda: self._share.publish_output(project, run))
+            case Purge(project=project, record=purged):
+                return self._work("purge", purged.number, project, lambda: self._share.purge(project, purged))
+            case RemoveRemains(project=project, number=number):
+                return self._work("empty", number, project, lambda: self._share.remove_remains(project, number))
             case _:
                 assert_never(action)
 
@@ -132,7 +138,7 @@ class Applier:
         log.info("run_created", project=action.project, run=record.run, stage=record.stage, because=action.because)
         return self._share.publish_run(action.project, record, replace(action.claim, token=new_token()))
 
-    def _work(self, kind: str, key: ClaimKey | RunNumber, project: ProjectName, work: Callable[[], object]) -> bool:
+    def _work(self, kind: str, key: Key, project: ProjectName, work: Callable[[], object]) -> bool:
         job = Job(kind, project, key)
         if self._clock.monotonic() < self._not_before.get(job, 0.0):
             return False

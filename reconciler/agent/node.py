@@ -13,7 +13,7 @@ from reconciler.agent.containers import Containers
 from reconciler.agent.following import Following
 from reconciler.agent.http import OpenClaim
 from reconciler.agent.liveness import Liveness, refuse_a_clone
-from reconciler.agent.observe import Ancestry, Identity, Memory, look_at_myself
+from reconciler.agent.observe import Ancestry, Identity, Memory, ShareTime, look_at_myself
 from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Runtime, Seen, Share, Source
 from reconciler.agent.publisher import Publisher
 from reconciler.agent.tokens import new_token
@@ -68,6 +68,7 @@ class Agent:
         self._ancestry = Ancestry(source.descends)
         self._publishers_ancestry = Ancestry(source.descends)  # each for one thread
         self._memory = Memory()
+        self._share_time = ShareTime(share, clock)
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
         self._attempts = Attempts(config, share, runtime, self._containers, clock)
@@ -206,6 +207,8 @@ class Agent:
             contained=self._ancestry.of(desired.commit, ledger, followed=fetched.followed),
             memory=self._memory,
             may_claim=not self._liveness.error,
+            source_answers=not fetched.error,
+            share_time=self._share_time.look(ledger),
         )
         todo = plan(desired, ledger, self._liveness.nodes(), me)
         self._memory.keep(todo.situations, me.monotonic)

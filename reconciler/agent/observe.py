@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from reconciler.agent.containers import Containers
-from reconciler.agent.ports import Clock
+from reconciler.agent.ports import Clock, Share
 from reconciler.agent.workers import Job
 from reconciler.core.containers import ClaimKey, ContainerState
 from reconciler.core.draft import Me
 from reconciler.core.ledger import Ledger
 from reconciler.core.names import Commit, NodeName, Token
+from reconciler.errors import ShareUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,32 @@ class Ancestry:
         return bool(self._known[commit])
 
 
+class ShareTime:
+    """The share's own clock, looked at only while the files of a deleted project wait for it."""
+
+    EVERY = 30.0
+    """Seconds. Asking costs a file; a time that is a little late removes files a little later."""
+
+    def __init__(self, share: Share, clock: Clock) -> None:
+        self._share = share
+        self._clock = clock
+        self._asked_at = -self.EVERY
+        self._time: datetime | None = None
+
+    def look(self, ledger: Ledger) -> datetime | None:
+        """None: nobody needs it, or the share takes no file."""
+        if not any(history.deleted_at is not None for history in ledger.projects.values()):
+            return None
+        now = self._clock.monotonic()
+        if now - self._asked_at >= self.EVERY:
+            self._asked_at = now
+            try:
+                self._time = self._share.time()
+            except ShareUnavailable:
+                self._time = None
+        return self._time
+
+
 class Memory:
     """When we first met a situation; forgotten once the plan no longer asks."""
 
@@ -87,6 +115,8 @@ def look_at_myself(
     contained: frozenset[Commit],
     memory: Memory,
     may_claim: bool,
+    source_answers: bool,
+    share_time: datetime | None,
 ) -> Me:
     found = containers.snapshot()
     logged = frozenset(containers.summaries)
@@ -102,6 +132,8 @@ def look_at_myself(
         containers=found,
         ran_for=containers.ran_for(found),
         engine_answers=not containers.engine_error,
+        source_answers=source_answers,
+        share_time=share_time,
         starting=_keys(jobs, "start") - present,  # a start's worker stays on to follow what it has started
         followed=_keys(jobs, "start") | _keys(jobs, "follow") | logged,
         logged=logged,

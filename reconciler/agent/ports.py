@@ -16,13 +16,14 @@ from reconciler.core.ledger import (
     Ledger,
     LogPointer,
     ProjectRecord,
+    Purged,
     RewriteAccepted,
     Run,
     RunCreated,
     RunRecord,
     SiteRecord,
 )
-from reconciler.core.names import Commit, NodeName, ProjectName, ShareId, Token
+from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
 from reconciler.core.nodes import Gpu, NodeRecord
 from reconciler.core.status import Status
 
@@ -196,6 +197,18 @@ class Share(Protocol):
 
     def publish_output(self, project: ProjectName, run: Run) -> None:
         """Copy the accepted claim's output to the project's ``output/``; once is enough."""
+        ...
+
+    def time(self) -> datetime:
+        """The share's own clock: all days are counted by it. Writes a small file, so don't ask all the time."""
+        ...
+
+    def purge(self, project: ProjectName, record: Purged) -> None:
+        """Take the project's directory away, once its PURGED stands; its name is free then. Repeatable."""
+        ...
+
+    def remove_remains(self, project: ProjectName, number: RecordNumber) -> None:
+        """Remove the files of what ``purge`` took away, by PURGED's number. Slow; a call after a crash goes on."""
         ...
 
     def read_nodes(self) -> Mapping[NodeName, NodeFiles]: ...

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 import structlog
 
 from reconciler.core.containers import ClaimKey
-from reconciler.core.names import ProjectName, RunNumber
+from reconciler.core.names import ProjectName, RecordNumber, RunNumber
 from reconciler.errors import Transient, WinslowError
 
 log = structlog.get_logger()
 
+Key = ClaimKey | RunNumber | RecordNumber
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker does (start, follow, stop, remove, output) and for what."""
+    """What a worker does (start, follow, stop, remove, output, purge, empty) and for what."""
 
     kind: str
     project: ProjectName
-    key: ClaimKey | RunNumber
+    key: Key
 
 
 class Workers:

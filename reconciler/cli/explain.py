@@ -19,7 +19,7 @@ def explain(project: ProjectArgument, config: ConfigOption = None, output: Outpu
     seen = source.snapshot()
     desired = seen.desired.projects.get(found.project)
     if desired is None:  # its file is gone from git
-        reason, message, nodes = "FileDeleted", found.conditions[0].message, {}
+        reason, message, nodes = found.conditions[0].reason, found.conditions[0].message, {}
     else:
         wait, answers = report.explain(seen.desired, seen.ledger, seen.nodes, desired)
         reason, message, nodes = wait.reason, wait.message, dict(answers)

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 from reconciler.cli.options import ConfigOption, Output, OutputOption, live_reader
 from reconciler.cli.output import out, print_json, text
-from reconciler.core.decide import RunOpen, StartStage, decide
+from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
 from reconciler.core.desired import Confirm, Project, Then
 from reconciler.core.ledger import Run
-from reconciler.core.plan import file_deleted
+from reconciler.core.lifecycle import absent, known_projects, unconfirmed
+from reconciler.core.names import ProjectName
 from reconciler.core.report import explain
 from reconciler.readers.live import Snapshot
 
@@ -27,13 +28,21 @@ def plan(config: ConfigOption = None, output: OutputOption = Output.TEXT) -> Non
 
 
 def _decisions(seen: Snapshot) -> Iterator[Decision]:
-    for name in sorted({*seen.desired.projects, *seen.ledger.projects}):
+    held = unconfirmed(seen.desired, seen.ledger)
+    for name in sorted(known_projects(seen.desired, seen.ledger)):
         project = seen.desired.projects.get(name)
         if project is not None:
             yield _decision(seen, project)
         else:
-            gone = file_deleted(name)
+            gone = _gone(seen, name, held)
             yield {"project": name, "action": "wait", "reason": gone.reason, "message": gone.message}
+
+
+def _gone(seen: Snapshot, name: ProjectName, held: frozenset[ProjectName]) -> Wait:
+    """A project without a file."""
+    if name in seen.ledger.unreadable:
+        return records_unreadable(seen.ledger.unreadable[name])
+    return absent(seen.desired, seen.ledger, name, held)
 
 
 def _decision(seen: Snapshot, project: Project) -> Decision:
@@ -50,7 +59,7 @@ def _decision(seen: Snapshot, project: Project) -> Decision:
             chosen = next((node for node, answer in nodes.items() if answer == "rank 0"), None)
             decided |= {"stage": stage.name, "node": chosen}
             if chosen is not None:
-                told = f"run {len(history.runs) + 1} ({stage.name}) on {chosen}"
+                told = f"run {history.next_run} ({stage.name}) on {chosen}"
                 decided |= {"action": "start", "reason": "Starting", "message": told}
         case RunOpen(run=run):
             told = f"{wait.message}; {_afterwards(seen, project, run)}"

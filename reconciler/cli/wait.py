@@ -21,7 +21,7 @@ from reconciler.readers.find import find_project
 
 POLL = 1.0
 DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[dhms])+")
-MOVING = (ProjectPhase.QUEUED, ProjectPhase.RUNNING, ProjectPhase.DELETING)
+MOVING = (ProjectPhase.QUEUED, ProjectPhase.RUNNING)
 
 
 class Goal(StrEnum):

@@ -17,7 +17,7 @@ from reconciler.codec.tree import StateTree
 from reconciler.codec.validate import Kind
 from reconciler.codec.versions import Version, Versions
 from reconciler.core.desired import Desired, NodePolicy, Pipeline, Project
-from reconciler.core.names import NodeName, PipelineName, ProjectName
+from reconciler.core.names import Commit, NodeName, PipelineName, ProjectName
 from reconciler.core.problems import Problem, Severity
 
 NO_PIPELINE = PipelineName("")
@@ -44,6 +44,7 @@ def load(tree: StateTree, cache: Cache | None = None) -> Desired:
         nodes=nodes,
         problems=tuple(sorted(set(versions.problems))),
         stale=versions.stale,
+        removed=_removed(tree, projects),
     )
 
 
@@ -123,6 +124,16 @@ def _projects(
             versions.problems += checks.of_project(version.document, version.place.path, pipeline)
         projects[project.id] = replace(project, stages=shapes.overrides(version.data, pipeline))
     return projects
+
+
+def _removed(tree: StateTree, projects: Mapping[ProjectName, Project]) -> dict[ProjectName, Commit]:
+    """Of each project that is gone the commit that took its last file away, newest first."""
+    found: dict[ProjectName, Commit] = {}
+    for commit, path in tree.removals("projects"):
+        place = placed(path)
+        if isinstance(place, Place) and place.kind is Kind.PROJECT and place.stem not in projects:
+            found.setdefault(ProjectName(place.stem), commit)
+    return found
 
 
 def _project_versions(versions: Versions, places: Sequence[Place]) -> list[Version]:

@@ -50,5 +50,8 @@ class DirectoryTree:
     def earlier(self, path: str) -> Iterator[tuple[Commit, Blob]]:
         return iter(())
 
+    def removals(self, folder: str) -> Iterator[tuple[Commit, str]]:
+        return iter(())
+
     def ancestors(self) -> Iterator[tuple[Commit, Mapping[str, Blob]]]:
         return iter(())

@@ -34,6 +34,10 @@ class StateTree(Protocol):
         """Versions of ``path`` at first-parent ancestors, newest first, each distinct blob once."""
         ...
 
+    def removals(self, folder: str) -> Iterator[tuple[Commit, str]]:
+        """Paths below ``folder`` that first-parent commits took away, this one's included, newest first."""
+        ...
+
     def ancestors(self) -> Iterator[tuple[Commit, Mapping[str, Blob]]]:
         """First-parent ancestors, newest first, with their ``files()``. Lazy: few are usually asked for."""
         ...

@@ -7,8 +7,8 @@ Records in actions are complete but for their random token, which is drawn when 
 from dataclasses import dataclass
 
 from reconciler.core.containers import Container
-from reconciler.core.ledger import Claim, ProjectRecord, Run, RunCreated, RunRecord
-from reconciler.core.names import ProjectName, Token
+from reconciler.core.ledger import Claim, ProjectRecord, Purged, Run, RunCreated, RunRecord
+from reconciler.core.names import ProjectName, RecordNumber, Token
 
 UNSIGNED = Token("")
 
@@ -97,6 +97,24 @@ class PublishOutput:
     because: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """PURGED stands: take the project's directory away, so that its name is free for a namesake."""
+
+    project: ProjectName
+    record: Purged
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveRemains:
+    """Remove the files of a directory that was taken away."""
+
+    project: ProjectName
+    number: RecordNumber  # of its PURGED
+    because: str
+
+
 Action = (
     PublishProject
     | CreateRun
@@ -107,4 +125,6 @@ Action = (
     | StopContainer
     | RemoveContainer
     | PublishOutput
+    | Purge
+    | RemoveRemains
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, StageOverride, Then, Workspace
 from reconciler.core.environment import run_environment
 from reconciler.core.ledger import Base, Failed, Lost, ProjectHistory, Run, RunPhase
-from reconciler.core.names import RunNumber, StageName
+from reconciler.core.names import ProjectName, RunNumber, StageName
 from reconciler.core.requests import line_of, renewed, request_is_due, request_line, yaml_environment, yaml_word
 from reconciler.core.status import ProjectPhase
 
@@ -51,6 +51,8 @@ def decide(desired: Desired, project: Project, history: ProjectHistory) -> Decis
     """Total: every project gets exactly one decision."""
     pipeline = desired.pipelines.get(project.pipeline)
     last = history.last_run
+    if history.is_purged:
+        return purging(project.id)
     if last is not None and not last.is_final:
         return RunOpen(run=last)
     if pipeline is None:
@@ -276,3 +278,21 @@ def _pipeline_missing(desired: Desired, project: Project) -> Wait:
 def records_unreadable(why: str) -> Wait:
     """Nothing is decided on a history that can't be read whole."""
     return Wait(phase=ProjectPhase.INVALID, reason="RecordUnreadable", message=why)
+
+
+def source_behind(history: ProjectHistory) -> Wait:
+    """Of a node whose view is older than the newest record."""
+    return Wait(
+        phase=ProjectPhase.QUEUED,
+        reason="SourceBehind",
+        message=f"another node acted on commit {(history.last_commit or '')[:10]}, which is not here yet",
+    )
+
+
+def purging(name: ProjectName) -> Wait:
+    """What has this name in git is a new project and begins once the old one's directory is out of the way."""
+    return Wait(
+        phase=ProjectPhase.DELETING,
+        reason="Purging",
+        message=f"the retention of the deleted project {name} is over: its files are being removed",
+    )

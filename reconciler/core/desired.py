@@ -220,3 +220,4 @@ class Desired:
     nodes: Mapping[NodeName, NodePolicy] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     stale: Mapping[str, Commit] = field(default_factory=dict)  # path -> commit of the last good version in use
+    removed: Mapping[ProjectName, Commit] = field(default_factory=dict)  # gone project -> what took it, newest first

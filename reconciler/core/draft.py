@@ -9,7 +9,7 @@ from reconciler.core.actions import UNSIGNED, Action
 from reconciler.core.containers import ClaimKey, Container
 from reconciler.core.decide import Wait
 from reconciler.core.desired import Desired
-from reconciler.core.ledger import Ledger
+from reconciler.core.ledger import Ledger, ProjectHistory
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
 from reconciler.core.nodes import Node
 from reconciler.core.placement import Used
@@ -52,6 +52,8 @@ class Me:
     containers: tuple[Container, ...] = ()
     ran_for: Mapping[ClaimKey, float] = field(default_factory=dict)  # seconds, of those that run
     engine_answers: bool = True
+    source_answers: bool = True  # desired is what the remote said when it was last asked
+    share_time: datetime | None = None  # the share's own clock, at most a little late; None: not known
     starting: frozenset[ClaimKey] = frozenset()  # being prepared or started by us at this moment
     followed: frozenset[ClaimKey] = frozenset()  # somebody writes, or has written, their log
     logged: frozenset[ClaimKey] = frozenset()  # the log is complete
@@ -103,6 +105,10 @@ class Draft:
 
     def header(self, number: RecordNumber) -> Header:
         return Header(number=number, token=UNSIGNED, share=self.ledger.share, node=self.me.name, at=self.me.now)
+
+    def is_behind(self, history: ProjectHistory) -> bool:
+        """Does our clone lack the newest commit that somebody acted on? Then our view of what people want is older."""
+        return history.last_commit is not None and history.last_commit not in self.me.contained
 
     @property
     def ttl(self) -> float:

@@ -108,12 +108,14 @@ class Restored(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purged(Record):
-    """PURGED: the retention of a deleted project is over. Whoever published it moves the files to ``trash/``.
+    """PURGED: the retention of a deleted project is over; whoever reads this takes its directory away.
 
-    Like any record it competes for its number: a RESTORED that stands there first keeps everything.
+    Like any record it competes for its number: a RESTORED that stands there first keeps everything. It is all that
+    stays of the project, hence it says where a namesake's runs continue.
     """
 
     commit: Commit
+    last_run: RunNumber  # 0: there was none
 
 
 ProjectRecord = DesiredSeen | RunCreated | Deleted | Restored | Purged
@@ -121,10 +123,11 @@ ProjectRecord = DesiredSeen | RunCreated | Deleted | Restored | Purged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retired:
-    """What is left of a purged project: its last numbers. A namesake continues above them."""
+    """What is left of a purged project: its last numbers and commit. A namesake continues above and after them."""
 
     record: RecordNumber
-    run: RunNumber
+    run: RunNumber  # 0: nothing ever ran
+    commit: Commit
 
 
 # --- the site's records --------------------------------------------------------------------------
@@ -311,10 +314,37 @@ class ProjectHistory:
     records: tuple[ProjectRecord, ...] = ()
     runs: tuple[Run, ...] = ()  # in order of their numbers
     retired: Retired | None = None  # a namesake was purged before: numbers go on above its own
+    deleted_at: datetime | None = None  # when DELETED was written, by the share's clock; only while it is deleted
 
     @property
     def next_number(self) -> RecordNumber:
-        return RecordNumber(len(self.records) + 1)
+        return RecordNumber((self.retired.record if self.retired else 0) + len(self.records) + 1)
+
+    @property
+    def next_run(self) -> RunNumber:
+        return RunNumber(self.last_number + 1)
+
+    @property
+    def last_number(self) -> RunNumber:
+        """Of the last run, also of a namesake that was purged; 0: there was none."""
+        if self.last_run is not None:
+            return self.last_run.number
+        return self.retired.run if self.retired else RunNumber(0)
+
+    @property
+    def lifecycle(self) -> Deleted | Restored | Purged | None:
+        """Whichever came last; None: it was never deleted."""
+        words = (record for record in reversed(self.records) if isinstance(record, Deleted | Restored | Purged))
+        return next(words, None)
+
+    @property
+    def is_deleted(self) -> bool:
+        return isinstance(self.lifecycle, Deleted | Purged)
+
+    @property
+    def is_purged(self) -> bool:
+        """Its directory is about to go; whatever has its name afterwards is a new project."""
+        return isinstance(self.lifecycle, Purged)
 
     @property
     def last_run(self) -> Run | None:
@@ -326,8 +356,10 @@ class ProjectHistory:
 
     @property
     def last_commit(self) -> Commit | None:
-        """The newest commit that anybody acted on here: each record's descends from the one before."""
-        return self.records[-1].commit if self.records else None
+        """The newest commit that anybody acted on here, a namesake's purge included: each descends from the last."""
+        if self.records:
+            return self.records[-1].commit
+        return self.retired.commit if self.retired else None
 
     def run(self, number: RunNumber) -> Run | None:
         return next((run for run in self.runs if run.number == number), None)
@@ -336,7 +368,8 @@ class ProjectHistory:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     share: ShareId
-    projects: Mapping[ProjectName, ProjectHistory] = field(default_factory=dict)
+    projects: Mapping[ProjectName, ProjectHistory] = field(default_factory=dict)  # purged ones without any record
+    remains: tuple[tuple[ProjectName, RecordNumber], ...] = ()  # purged, by PURGED's number; files are still there
     unreadable: Mapping[ProjectName, str] = field(default_factory=dict)  # records that can't be read: why
     site: tuple[SiteRecord, ...] = ()
 

@@ -5,17 +5,19 @@ reason, so that ``winslow explain`` is a look-up. Any prefix of the actions may 
 crash: planning again from what is then found leads to the same end.
 """
 
+from collections.abc import Set
+
 from reconciler.core.actions import PublishOutput, PublishProject
-from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
+from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable, source_behind
 from reconciler.core.desired import Desired, Project
 from reconciler.core.draft import Draft, Me, Plan
 from reconciler.core.ledger import DesiredSeen, Ledger, ProjectHistory, RunPhase
+from reconciler.core.lifecycle import known_projects, plan_absent, plan_remains, plan_return, unconfirmed
 from reconciler.core.names import ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.placement import usage
 from reconciler.core.requests import canonical
 from reconciler.core.start import plan_start
-from reconciler.core.status import ProjectPhase
 from reconciler.core.supervise import reserve_leftovers, supervise, sweep
 
 
@@ -23,9 +25,10 @@ def plan(desired: Desired, ledger: Ledger, nodes: tuple[Node, ...], me: Me) -> P
     """Decide for all projects, the most important first, then look after what else runs here."""
     draft = Draft(desired=desired, ledger=ledger, nodes=nodes, me=me, used=usage(ledger))
     reserve_leftovers(draft)
-    names = set(desired.projects) | set(ledger.projects) | set(ledger.unreadable)
-    for name in sorted(names, key=lambda name: (-_priority(desired, name), name)):
-        _plan_project(draft, name)
+    held = unconfirmed(desired, ledger, me.contained)
+    for name in sorted(known_projects(desired, ledger), key=lambda name: (-_priority(desired, name), name)):
+        _plan_project(draft, name, held)
+    plan_remains(draft)
     sweep(draft)
     return Plan(
         actions=tuple(draft.actions),
@@ -40,19 +43,19 @@ def _priority(desired: Desired, name: ProjectName) -> int:
     return project.priority if project else 0
 
 
-def _plan_project(draft: Draft, name: ProjectName) -> None:
+def _plan_project(draft: Draft, name: ProjectName, held: Set[ProjectName]) -> None:
     project = draft.desired.projects.get(name)
     history = draft.ledger.history(name)
     if name in draft.ledger.unreadable:
         draft.wait(name, records_unreadable(draft.ledger.unreadable[name]))
         return
-    _publish_outputs(draft, name, history)
-    last = history.last_run
+    if not history.is_purged:
+        _publish_outputs(draft, name, history)
     if project is None:
-        if last is not None and not last.is_final:
-            supervise(draft, name, None, last)
-        else:
-            draft.wait(name, file_deleted(name))
+        plan_absent(draft, name, held)
+        return
+    if history.is_deleted:
+        plan_return(draft, project, history)
         return
     up_to_date = _desired_is_recorded(draft, project, history)
     match decide(draft.desired, project, history):
@@ -82,17 +85,10 @@ def _desired_is_recorded(draft: Draft, project: Project, history: ProjectHistory
 
     A node whose clone lacks the newest record's commit has an older view of what people want: it must not decide.
     """
-    seen, newest = history.last_desired, history.last_commit
-    if newest is not None and newest not in draft.me.contained:
-        draft.wait(
-            project.id,
-            Wait(
-                phase=ProjectPhase.QUEUED,
-                reason="SourceBehind",
-                message=f"another node acted on commit {newest[:10]}, which is not here yet",
-            ),
-        )
+    if draft.is_behind(history):
+        draft.wait(project.id, source_behind(history))
         return False
+    seen = history.last_desired
     if seen is not None and seen.blob == project.blob:
         return True
     last = history.last_run
@@ -107,11 +103,3 @@ def _desired_is_recorded(draft: Draft, project: Project, history: ProjectHistory
     )
     draft.actions.append(PublishProject(project=project.id, record=record, because="FileChanged"))
     return False
-
-
-def file_deleted(name: ProjectName) -> Wait:
-    return Wait(
-        phase=ProjectPhase.PAUSED,
-        reason="FileDeleted",
-        message=f"projects/{name}.yaml is gone from git: nothing new starts; put the file back to go on",
-    )

@@ -21,6 +21,7 @@ from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_un
 from reconciler.core.desired import Desired, Project
 from reconciler.core.entries import node_entry, run_entry, stage_entry
 from reconciler.core.ledger import Claim, Failed, Ledger, ProjectHistory, Released, Run
+from reconciler.core.lifecycle import absent, deletion_conditions, known_projects, unconfirmed
 from reconciler.core.names import NodeName, PipelineName, ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.placement import Need, place, usage
@@ -28,7 +29,7 @@ from reconciler.core.problems import Severity
 from reconciler.core.proposals import offer, proposals_of
 from reconciler.core.requests import line_of, renewed, request_conditions
 from reconciler.core.start import by_node, queued, requires_of
-from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status, WaitingFor
+from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status, WaitingFor, condition
 from reconciler.core.supervise import engine_silent
 
 WAITING = {
@@ -44,7 +45,7 @@ def report(
     desired: Desired, ledger: Ledger, nodes: Sequence[Node], *, branch: str, conditions: tuple[Condition, ...] = ()
 ) -> Status:
     """``branch`` is the name of the desired branch, for edit links; ``conditions`` what the caller knows."""
-    names = sorted(set(desired.projects) | set(ledger.projects) | set(ledger.unreadable))
+    names = sorted(known_projects(desired, ledger))
     known = [_project(desired, ledger, nodes, name, branch) for name in names]
     broken = [_broken(desired, path, branch) for path in broken_projects(desired) if stem(path) not in names]
     return Status(
@@ -55,6 +56,7 @@ def report(
             *conditions,
             *node_conditions(desired, nodes, told=conditions),
             *unknown_nodes(desired, nodes),
+            *deletion_conditions(desired, ledger),
             *site_conditions(desired),
         ),
     )
@@ -77,7 +79,7 @@ def explain(
                 requires=requires_of(project, stage),
                 image=stage.image,
                 has_process_command=bool(stage.process_command),
-                seed=f"{project.id}/{len(history.runs) + 1}",
+                seed=f"{project.id}/{history.next_run}",
             )
             ttl = desired.site.ttl.total_seconds()
             placement = place(need, nodes, desired, usage(ledger), ttl=ttl)
@@ -103,7 +105,7 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
     project = desired.projects.get(name)
     history = ledger.history(name)
     if project is None:
-        return _orphan(name, history)
+        return _orphan(desired, ledger, name)
     wait, _ = explain(desired, ledger, nodes, project)
     pipeline = desired.pipelines.get(project.pipeline)
     stages = [stage.name for stage in pipeline.stages] if pipeline else []
@@ -128,19 +130,22 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
     )
 
 
-def _orphan(name: ProjectName, history: ProjectHistory) -> ProjectStatus:
+def _orphan(desired: Desired, ledger: Ledger, name: ProjectName) -> ProjectStatus:
     """A project that the ledger knows and git does not (any more)."""
+    history = ledger.history(name)
     last = history.last_run
-    running = last is not None and not last.is_final
-    message = f"the project's file {name}.yaml is gone from git: nothing new starts; put it back to go on"
+    wait = absent(desired, ledger, name, unconfirmed(desired, ledger))
+    if name in ledger.unreadable:
+        wait = records_unreadable(ledger.unreadable[name])
+    running = last is not None and not last.is_final and wait.phase is not ProjectPhase.DELETING
     return ProjectStatus(
         project=name,
         name=name,
         pipeline=last.created.pipeline if last else PipelineName(""),
         tags=(),
-        phase=ProjectPhase.RUNNING if running else ProjectPhase.PAUSED,
-        waiting_for=None if running else WaitingFor(reason="FileDeleted", message=message, since=_since(history)),
-        conditions=(Condition(type="FileDeleted", status="True", reason="FileDeleted", message=message),),
+        phase=ProjectPhase.RUNNING if running else wait.phase,
+        waiting_for=None if running else WaitingFor(reason=wait.reason, message=wait.message, since=_since(history)),
+        conditions=(condition(wait.reason, wait.message),),
         last_run=last.number if last else None,
         stages=tuple(stage_entry(history, stage) for stage in dict.fromkeys(run.stage for run in history.runs)),
         runs=tuple(run_entry(name, run) for run in history.runs),

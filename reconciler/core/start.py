@@ -8,7 +8,7 @@ from reconciler.core.desired import NodePolicy, Project, Requires, Stage, Then
 from reconciler.core.draft import Draft
 from reconciler.core.environment import run_environment
 from reconciler.core.ledger import Claim, ProjectHistory, Run, RunCreated
-from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber
+from reconciler.core.names import NodeName, ProjectName, RecordNumber
 from reconciler.core.placement import Placement, Used, choose_gpus, limited, need_of, place
 from reconciler.core.requests import canonical
 from reconciler.core.status import ProjectPhase
@@ -76,7 +76,7 @@ def new_run(draft: Draft, project: Project, history: ProjectHistory, start: Star
     timeout = override.timeout if override and override.timeout else stage.timeout
     return RunCreated(
         **draft.header(history.next_number),
-        run=RunNumber(len(history.runs) + 1),
+        run=history.next_run,
         stage=stage.name,
         commit=draft.desired.commit,
         pipeline=pipeline.id,

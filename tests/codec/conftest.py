@@ -48,6 +48,12 @@ class MemoryTree:
                 seen.add(files[path])
                 yield commit, files[path]
 
+    def removals(self, folder: str) -> Iterator[tuple[Commit, str]]:
+        for number in range(len(self._commits) - 1, 0, -1):
+            after, before = self._commits[number], self._commits[number - 1]
+            gone = (path for path in before if path not in after and path.startswith(f"{folder}/"))
+            yield from ((Commit(f"c{number + 1}"), path) for path in gone)
+
     def ancestors(self) -> Iterator[tuple[Commit, Mapping[str, Blob]]]:
         for number in range(len(self._commits) - 1, 0, -1):
             yield Commit(f"c{number}"), self._commits[number - 1]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from reconciler.core.actions import CreateRun, PublishOutput, PublishProject, PublishRun, StartContainer
+from reconciler.core.actions import CreateRun, PublishOutput, PublishProject, PublishRun
 from reconciler.core.desired import Desired, Gpus, NodePolicy, Requires
 from reconciler.core.draft import Plan
 from reconciler.core.ledger import Aborted, DesiredSeen, Ledger, ProjectHistory
@@ -10,7 +10,6 @@ from reconciler.core.names import Blob, Commit, RunNumber
 from reconciler.core.nodes import Node
 from reconciler.core.plan import plan
 from reconciler.core.start import RANK_DELAY
-from reconciler.core.status import ProjectPhase
 from tests.fakes.build import (
     BOOT,
     COMMIT,
@@ -143,15 +142,6 @@ def test_a_project_whose_records_cannot_be_read_is_left_alone_and_the_others_go_
     todo = plan(a_desired(a_project(), a_project("ulm")), ledger, (a_node("a"),), me())
     assert [action.project for action in todo.actions] == ["ulm"]
     assert todo.waiting[CROSSING].message == "records/00000002.json: torn"
-
-
-def test_a_deleted_file_stops_nobody_and_starts_nothing() -> None:
-    desired = replace(a_desired(), projects={})
-    todo = plan(desired, a_ledger(a_run(1, "detect", a_claim())), (a_node("a"),), me())
-    assert [type(action) for action in todo.actions] == [StartContainer]
-    todo = plan(desired, a_ledger(a_run(1, "detect")), (a_node("a"),), me())
-    assert not todo.actions
-    assert (todo.waiting[CROSSING].phase, todo.waiting[CROSSING].because) == (ProjectPhase.PAUSED, "FileDeleted")
 
 
 # --- outputs ---

@@ -15,14 +15,29 @@ from reconciler.core.actions import (
     PublishOutput,
     PublishProject,
     PublishRun,
+    Purge,
     RemoveContainer,
+    RemoveRemains,
     StartContainer,
     StopContainer,
 )
 from reconciler.core.containers import ClaimKey, Container, ContainerState
 from reconciler.core.desired import Desired
 from reconciler.core.draft import Me, Plan
-from reconciler.core.ledger import Claim, Done, Failed, Ledger, ProjectHistory, Released, Run, RunCreated, RunRecord
+from reconciler.core.ledger import (
+    Claim,
+    Deleted,
+    Done,
+    Failed,
+    Ledger,
+    ProjectHistory,
+    Purged,
+    Released,
+    Retired,
+    Run,
+    RunCreated,
+    RunRecord,
+)
 from reconciler.core.names import Commit, NodeName, ProjectName, Token
 from reconciler.core.nodes import Node
 from reconciler.core.outcome import Verdict, judge
@@ -37,7 +52,12 @@ def apply_to(ledger: Ledger, action: Action, token: str) -> Ledger:
             history = ledger.history(project)
             if record.number != history.next_number:
                 return ledger
-            return _with(ledger, project, replace(history, records=(*history.records, record)))
+            deleted_at = record.at if isinstance(record, Deleted) else None
+            return _with(ledger, project, replace(history, records=(*history.records, record), deleted_at=deleted_at))
+        case Purge(project=project, record=purged):
+            return _retire(ledger, project, purged)
+        case RemoveRemains(project=project, number=number):
+            return replace(ledger, remains=tuple(one for one in ledger.remains if one != (project, number)))
         case CreateRun(project=project, record=record, claim=claim):
             history = ledger.history(project)
             if record.number != history.next_number:
@@ -55,11 +75,19 @@ def apply_to(ledger: Ledger, action: Action, token: str) -> Ledger:
 
 def publish(ledger: Ledger, project: ProjectName, created: RunCreated, record: RunRecord) -> Ledger:
     run = ledger.history(project).run(created.run)
-    assert run is not None
-    if record.number != run.next_number:
+    if run is None or record.number != run.next_number:  # its project was purged, or somebody was faster
         return ledger
     started_at = None if isinstance(record, Claim) else run.started_at
     return _changed(ledger, project, created, records=(*run.records, record), started_at=started_at)
+
+
+def _retire(ledger: Ledger, project: ProjectName, purged: Purged) -> Ledger:
+    """One rename: what was taken away already stays away, and a namesake is left alone."""
+    if purged not in ledger.history(project).records:
+        return ledger
+    left = ProjectHistory(retired=Retired(record=purged.number, run=purged.last_run, commit=purged.commit))
+    remains = (*ledger.remains, (project, purged.number))
+    return replace(_with(ledger, project, left), remains=remains)
 
 
 def _changed(ledger: Ledger, project: ProjectName, created: RunCreated, **fields: object) -> Ledger:
@@ -116,6 +144,7 @@ class World:
             name,
             boot=machine.boot,
             contained=self.contained_of(name),
+            share_time=NOW + timedelta(seconds=self.now),
             monotonic=self.now,
             now=NOW + timedelta(seconds=self.now),
             containers=tuple(machine.containers[key] for key in sorted(machine.containers)),

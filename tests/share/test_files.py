@@ -18,6 +18,12 @@ RUN = a_run(1, "detect", a_claim())
 HOME = "projects/crossing/runs/0001-detect/1"
 
 
+@pytest.fixture(autouse=True)
+def project(root: Path) -> None:
+    """Its first record made it; the files of a claim never do."""
+    (root / "projects/crossing").mkdir()
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """One of everything that a workspace may hold."""

@@ -36,7 +36,9 @@ def test_a_settled_run_is_never_looked_at_again(tmp_path: Path) -> None:
     """Months of runs must not make each tick slower."""
     SharedDirectory.create(tmp_path)
     share = SharedDirectory(tmp_path, writer="a")
-    created = a_created()
+    created = a_created(number=2)
+    share.publish_project(CROSSING, a_seen())
+    share.publish_project(CROSSING, created)
     share.publish_run(CROSSING, created, a_claim(1))
     share.publish_run(CROSSING, created, failed(2))
     before = share.read_run(CROSSING, created)

@@ -21,6 +21,12 @@ from tests.fakes.build import CROSSING, a_claim, a_created, a_seen, done, failed
 CREATED = a_created(1, "detect", number=2)
 
 
+@pytest.fixture(autouse=True)
+def project(root: Path) -> None:
+    """Its first record made it; a run's records never do."""
+    (root / "projects/crossing").mkdir()
+
+
 def claim(number: int, token: str, node: str = "a") -> Claim:
     return replace(a_claim(number, node), token=Token(token))
 

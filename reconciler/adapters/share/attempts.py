@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler.adapters.share.clone import clone_tree
 from reconciler.adapters.share.layout import Layout
-from reconciler.adapters.share.names import is_there, refresh
+from reconciler.adapters.share.names import is_there, make_below, refresh
 from reconciler.codec.convert import read_time
 from reconciler.core.containers import Paths
 from reconciler.core.desired import Workspace
@@ -21,8 +21,9 @@ from reconciler.errors import StartFailed
 def prepare(layout: Layout, project: ProjectName, run: Run, claim: Claim) -> Paths:
     """Make the claim's directory with a workspace cloned from the run's base. Repeatable after a crash."""
     directory = layout.claim(project, run.number, run.stage, claim.number)
-    for path in (directory / "output", layout.input(project), layout.init(project), layout.resources):
-        path.mkdir(parents=True, exist_ok=True)
+    for path in (directory / "output", layout.input(project), layout.init(project)):
+        make_below(layout.project(project), path)
+    layout.resources.mkdir(exist_ok=True)
     workspace = directory / "workspace"
     if not workspace.exists():
         _clone_workspace(layout, project, run.created, workspace)
@@ -94,7 +95,7 @@ def publish_output(layout: Layout, project: ProjectName, run: Run, claim: Claim)
     target = layout.output(project, run.number, run.stage)
     if is_there(target):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_below(layout.project(project), target.parent)
     source = layout.claim(project, run.number, run.stage, claim.number) / "output"
     draft = layout.tmp / f"output.{secrets.token_hex(8)}"
     try:

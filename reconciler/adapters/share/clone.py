@@ -20,7 +20,7 @@ NOT_POSSIBLE = {errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno
 
 def clone_tree(source: Path, target: Path) -> int:
     """Clone ``source`` into the new directory ``target``; returns the bytes of the files in it."""
-    target.mkdir(parents=True)
+    target.mkdir()
     total = 0
     with os.scandir(source) as entries:
         for entry in entries:

@@ -10,7 +10,7 @@ import secrets
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +20,8 @@ from reconciler.adapters.share.heartbeat import HeartbeatFile, read_heartbeat
 from reconciler.adapters.share.layout import Layout
 from reconciler.adapters.share.lock import ShareLock
 from reconciler.adapters.share.names import is_there
-from reconciler.adapters.share.records import RecordStore
+from reconciler.adapters.share.records import RecordStore, record_name
+from reconciler.adapters.share.retired import RetiredProjects
 from reconciler.agent.ports import NodeFiles
 from reconciler.codec.records import dump_record, load_record
 from reconciler.core.containers import Paths
@@ -38,6 +39,7 @@ from reconciler.core.ledger import (
     Purged,
     Released,
     Restored,
+    Retired,
     RewriteAccepted,
     Run,
     RunCreated,
@@ -45,7 +47,7 @@ from reconciler.core.ledger import (
     RunRecord,
     SiteRecord,
 )
-from reconciler.core.names import NodeName, ProjectName, ShareId
+from reconciler.core.names import NodeName, ProjectName, RecordNumber, ShareId
 from reconciler.core.nodes import NodeRecord
 from reconciler.errors import RecordUnreadable, ShareUnavailable
 
@@ -74,11 +76,14 @@ class SharedDirectory:
         self._project_records: RecordStore[ProjectRecord] = RecordStore(
             tmp, _loader(DesiredSeen, RunCreated, Deleted, Restored, Purged), writer=writer
         )
+        self._retired = RetiredProjects(self.layout, _loader(Purged))
         self._run_records: RecordStore[RunRecord] = RecordStore(
             tmp, _loader(Claim, Done, Failed, Released, Aborted, Lost), writer=writer
         )
         self._node_records: RecordStore[NodeRecord] = RecordStore(tmp, _loader(NodeRecord), writer=writer)
         self._site_records: RecordStore[SiteRecord] = RecordStore(tmp, _loader(RewriteAccepted), writer=writer)
+        self._writer = writer
+        self._deleted_at: dict[Path, datetime] = {}
         self._started: dict[Path, datetime] = {}
         self._settled: dict[Path, Run] = {}  # final, output published: nothing about them changes any more
         self._share: ShareId | None = None
@@ -90,7 +95,8 @@ class SharedDirectory:
         """Make ``root`` a share, or return the identity it has already."""
         layout = Layout(root)
         with translated(root):
-            for path in (layout.tmp, layout.resources, layout.projects, layout.nodes, layout.locks, root / "trash"):
+            needed = (layout.tmp, layout.resources, layout.projects, layout.nodes, layout.locks, layout.all_retired)
+            for path in needed:
                 path.mkdir(parents=True, exist_ok=True)
             draft = layout.tmp / f"identity.{secrets.token_hex(8)}"
             draft.write_text(json.dumps({"format": FORMAT, "share": str(uuid.uuid4())}) + "\n", encoding="utf-8")
@@ -131,21 +137,52 @@ class SharedDirectory:
         projects: dict[ProjectName, ProjectHistory] = {}
         unreadable: dict[ProjectName, str] = {}
         with translated(self.layout.root), os.scandir(self.layout.projects) as entries:
-            for name in sorted(ProjectName(entry.name) for entry in entries):
+            names = {ProjectName(entry.name) for entry in entries}
+            retired = self._retired.read()
+            for name in sorted({*names, *retired}):
                 try:
-                    history = self._history(name)
+                    history = self._history(name, retired.get(name))
                 except RecordUnreadable as error:
                     unreadable[name] = str(error)
                     continue
-                if history.records:
+                if history.records or history.retired:
                     projects[name] = history
+            remains = self._retired.remains()
             site = self._site_records.read(self.layout.site_records)
-        return Ledger(share=share, projects=projects, unreadable=unreadable, site=site)
+        return Ledger(share=share, projects=projects, unreadable=unreadable, remains=remains, site=site)
 
-    def _history(self, project: ProjectName) -> ProjectHistory:
-        records = self._project_records.read(self.layout.project_records(project))
+    def _history(self, project: ProjectName, retired: Retired | RecordUnreadable | None) -> ProjectHistory:
+        if isinstance(retired, RecordUnreadable):
+            raise retired
+        directory = self.layout.project_records(project)
+        records = self._project_records.read(directory, above=retired.record if retired else 0)
         runs = tuple(self._run(project, record) for record in records if isinstance(record, RunCreated))
-        return ProjectHistory(records=records, runs=runs)
+        history = ProjectHistory(records=records, runs=runs, retired=retired)
+        if isinstance(last := history.lifecycle, Deleted):
+            return replace(history, deleted_at=self._written_at(directory / record_name(last.number)))
+        return history
+
+    def _written_at(self, record: Path) -> datetime | None:
+        """When a record was written, by the share's clock; None if it was taken away this very moment."""
+        if record not in self._deleted_at:
+            try:
+                self._deleted_at[record] = datetime.fromtimestamp(record.stat().st_mtime, UTC)
+            except FileNotFoundError:
+                return None
+        return self._deleted_at[record]
+
+    def time(self) -> datetime:
+        """The share's clock: what it says of a file that is written now."""
+        draft = self.layout.tmp / f"{self._writer}.{secrets.token_hex(8)}"
+        with translated(self.layout.root):
+            try:
+                with draft.open("xb") as file:
+                    file.write(b"now")
+                    file.flush()
+                    os.fsync(file.fileno())
+                return datetime.fromtimestamp(draft.stat().st_mtime, UTC)
+            finally:
+                draft.unlink(missing_ok=True)
 
     def _run(self, project: ProjectName, created: RunCreated) -> Run:
         directory = self.layout.run_records(project, created.run, created.stage)
@@ -180,17 +217,44 @@ class SharedDirectory:
         return is_there(self.layout.output(project, run.number, run.stage))
 
     def publish_project(self, project: ProjectName, record: ProjectRecord) -> bool:
-        """True if the record stands now under its number, False if somebody else's does."""
+        """True if the record stands now under its number, False if somebody else's does.
+
+        Only a project's first record makes its directory. A purge in between can leave our record in a namesake's
+        directory, under a number that counts no more: hence the second look at what was retired.
+        """
         self.identity()
         with translated(self.layout.root):
             directory = self.layout.project_records(project)
-            return self._project_records.publish(directory, record.number, dump_record(record), record.token)
+            is_first = record.number == self._retired.last(project) + 1
+            within = None if is_first else directory
+            content = dump_record(record)
+            stands = self._project_records.publish(directory, record.number, content, record.token, within=within)
+            return stands and self._retired.last(project) < record.number
 
     def publish_run(self, project: ProjectName, created: RunCreated, record: RunRecord) -> bool:
         self.identity()
         with translated(self.layout.root):
             directory = self.layout.run_records(project, created.run, created.stage)
-            return self._run_records.publish(directory, record.number, dump_record(record), record.token)
+            within = self.layout.project(project)
+            return self._run_records.publish(directory, record.number, dump_record(record), record.token, within=within)
+
+    # --- the end of a project ---
+
+    def purge(self, project: ProjectName, record: Purged) -> None:
+        self.identity()
+        with translated(self.layout.root):
+            self._retired.take(project, record.number)
+
+    def remove_remains(self, project: ProjectName, number: RecordNumber) -> None:
+        """By one process at a time: the others would only get in its way."""
+        lock = self.try_lock("retired")
+        if lock is None:
+            return
+        try:
+            with translated(self.layout.root):
+                self._retired.empty(project, number)
+        finally:
+            lock.release()
 
     # --- files of a claim ---
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from reconciler.errors import ShareUnavailable
 
 HINTS = {
-    errno.ENOSPC: "the share is full: free some space (old runs, trash/); nothing is lost, work goes on then",
+    errno.ENOSPC: "the share is full: free some space (old runs); nothing is lost, work goes on then",
     errno.EDQUOT: "the share's quota is used up: free some space; nothing is lost, work goes on then",
     errno.EROFS: "the share is mounted read-only: remount it read-write",
     errno.EACCES: "this user may not write there: check the owner of the share's directories",

@@ -36,18 +36,18 @@ class Layout:
         return self.root / "locks"
 
     @property
-    def trash(self) -> Path:
-        return self.root / "trash"
-
-    @property
     def site_records(self) -> Path:
         return self.root / "site" / "records"
 
     def marks(self, group: str) -> Path:
         return self.root / "marks" / group
 
-    def retired(self, project: ProjectName) -> Path:
-        return self.root / "retired" / f"{project}.json"
+    @property
+    def all_retired(self) -> Path:
+        return self.root / "retired"
+
+    def retired(self, project: ProjectName, purged: RecordNumber) -> Path:
+        return self.all_retired / f"{project}.{purged:08d}"
 
     def project(self, project: ProjectName) -> Path:
         return self.projects / project

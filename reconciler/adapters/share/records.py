@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from reconciler.adapters.share.names import refresh
+from reconciler.adapters.share.names import is_there, make_below, refresh
 from reconciler.errors import RecordUnreadable, ShareUnavailable
 
 
@@ -32,19 +32,22 @@ class RecordStore(Generic[R]):
         self._tmp = tmp
         self._load = load
         self._writer = writer
-        self._seen: dict[Path, list[R]] = {}
+        self._seen: dict[tuple[Path, int], list[R]] = {}
         self._lock = threading.Lock()
 
-    def read(self, directory: Path) -> tuple[R, ...]:
-        """All records, in order. Stops at a gap: a listing that runs ahead of itself is an old view, not a history."""
+    def read(self, directory: Path, *, above: int = 0) -> tuple[R, ...]:
+        """All records ``above`` a number, in order, without a gap: a listing that runs ahead of itself is an old view.
+
+        What stands at or below that number belongs to nobody: a frozen node's late word to a namesake.
+        """
         with self._lock:
-            known = self._seen.setdefault(directory, [])
+            known = self._seen.setdefault((directory, above), [])
             try:
                 with os.scandir(directory) as entries:
                     names = {entry.name for entry in entries}
             except (FileNotFoundError, NotADirectoryError):  # not there yet; or a stray file beside the projects
                 return tuple(known)
-            while (name := record_name(len(known) + 1)) in names:
+            while (name := record_name(above + len(known) + 1)) in names:
                 try:
                     known.append(self._load((directory / name).read_bytes()))
                 except RecordUnreadable as error:
@@ -53,9 +56,15 @@ class RecordStore(Generic[R]):
                     raise RecordUnreadable(f"{directory / name} can't be read: {error.strerror}") from error
             return tuple(known)
 
-    def publish(self, directory: Path, number: int, content: bytes, token: str) -> bool:
-        """True if record ``number`` is ours, False if somebody else's stands there."""
-        directory.mkdir(parents=True, exist_ok=True)
+    def publish(self, directory: Path, number: int, content: bytes, token: str, *, within: Path | None = None) -> bool:
+        """True if record ``number`` is ours, False if somebody else's stands there.
+
+        ``within`` is not made: where it is gone, nothing is published, and False says so.
+        """
+        if within is None:
+            directory.mkdir(parents=True, exist_ok=True)
+        elif not _made(within, directory):
+            return False
         draft = self._draft(content)
         target = directory / record_name(number)
         failure: OSError | None = None
@@ -70,6 +79,8 @@ class RecordStore(Generic[R]):
         if standing is not None:
             return token.encode() in standing
         if failure is not None:
+            if within is not None and not is_there(within):
+                return False
             raise failure
         raise ShareUnavailable(f"{target}: was published but can't be read back; the next tick looks again")
 
@@ -88,8 +99,19 @@ class RecordStore(Generic[R]):
 
     @staticmethod
     def _standing(directory: Path, target: Path) -> bytes | None:
-        refresh(directory)
         try:
+            refresh(directory)
             return target.read_bytes()
         except FileNotFoundError:
             return None
+
+
+def _made(base: Path, directory: Path) -> bool:
+    """False if ``base`` is gone."""
+    try:
+        make_below(base, directory)
+    except FileNotFoundError:
+        if is_there(base):
+            raise
+        return False
+    return True

@@ -1,0 +1,130 @@
+"""Purged projects: taken away as a whole, then emptied; what stays keeps a namesake from using a number again.
+
+One rename does it: ``projects/<project>`` becomes ``retired/<project>.<number of PURGED>``. From then on the name under
+``projects/`` is a namesake's. The new name is never given up again: emptied, the directory still holds the PURGED
+record, and a rename onto a directory that isn't empty fails. So a node that froze right before its rename
+and wakes months later can't take a namesake's directory away.
+"""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from reconciler.adapters.share.layout import Layout
+from reconciler.adapters.share.names import is_there
+from reconciler.adapters.share.records import record_name
+from reconciler.core.ledger import Purged, Retired
+from reconciler.core.names import ProjectName, RecordNumber
+from reconciler.errors import RecordUnreadable
+
+ENTRY = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)\.([0-9]{8,})")
+TAKEN_ALREADY = {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}
+
+Remains = tuple[ProjectName, RecordNumber]
+
+
+class RetiredProjects:
+    """Nothing about an entry changes but that it is emptied, so each is read once."""
+
+    def __init__(self, layout: Layout, load: Callable[[bytes], Purged]) -> None:
+        self._layout = layout
+        self._load = load
+        self._known: dict[Remains, Retired] = {}
+        self._emptied: set[Remains] = set()
+
+    def last(self, project: ProjectName) -> RecordNumber:
+        """The last number that namesakes of the project have used; 0: there were none. Listed anew."""
+        return max((number for name, number in self._list() if name == project), default=RecordNumber(0))
+
+    def read(self) -> Mapping[ProjectName, Retired | RecordUnreadable]:
+        """Of each name the last project that had it, or why its record can't be read."""
+        found: dict[ProjectName, Retired | RecordUnreadable] = {}
+        for entry in sorted(self._list()):
+            try:
+                found[entry[0]] = self._retired(entry)
+            except RecordUnreadable as error:
+                found[entry[0]] = error
+        return found
+
+    def remains(self) -> tuple[Remains, ...]:
+        """Entries that still hold files."""
+        return tuple(entry for entry in sorted(self._list()) if not self._is_emptied(entry))
+
+    def take(self, project: ProjectName, number: RecordNumber) -> None:
+        """Move the project's directory away. Doing it again does nothing."""
+        target = self._layout.retired(project, number)
+        target.parent.mkdir(exist_ok=True)
+        try:
+            self._layout.project(project).rename(target)
+        except OSError as error:
+            if error.errno not in TAKEN_ALREADY or not is_there(target):
+                raise
+
+    def empty(self, project: ProjectName, number: RecordNumber) -> None:
+        """Remove everything but the PURGED record. Slow; a crash in between leaves the rest to the next call."""
+        directory = self._layout.retired(project, number)
+        records = directory / "records"
+        _remove(path for path in directory.iterdir() if path.name != records.name)
+        _remove(path for path in records.iterdir() if path.name != record_name(number))
+
+    def _list(self) -> list[Remains]:
+        try:
+            with os.scandir(self._layout.all_retired) as entries:
+                matches = [match for entry in entries if (match := ENTRY.fullmatch(entry.name))]
+        except FileNotFoundError:
+            return []
+        return [(ProjectName(match[1]), RecordNumber(int(match[2]))) for match in matches]
+
+    def _retired(self, entry: Remains) -> Retired:
+        if entry not in self._known:
+            project, number = entry
+            file = self._layout.retired(project, number) / "records" / record_name(number)
+            try:
+                purged = self._load(file.read_bytes())
+            except (RecordUnreadable, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+                raise RecordUnreadable(
+                    f"{file}, which keeps the last numbers of a purged project, can't be read ({error}); "
+                    "restore it from a backup, or use another name for the project"
+                ) from error
+            self._known[entry] = Retired(record=purged.number, run=purged.last_run, commit=purged.commit)
+        return self._known[entry]
+
+    def _is_emptied(self, entry: Remains) -> bool:
+        if entry not in self._emptied:
+            directory = self._layout.retired(*entry)
+            if _names(directory) == {"records"} and _names(directory / "records") == {record_name(entry[1])}:
+                self._emptied.add(entry)
+        return entry in self._emptied
+
+
+def _names(directory: Path) -> set[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return {entry.name for entry in entries}
+    except NotADirectoryError:  # somebody's own file
+        return set()
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in list(paths):
+        if path.is_symlink() or not path.is_dir():
+            path.unlink(missing_ok=True)
+            continue
+        try:
+            shutil.rmtree(path)
+        except PermissionError:
+            _open_up(path)
+            shutil.rmtree(path)
+
+
+def _open_up(top: Path) -> None:
+    """A stage may have made directories read-only; their owner may change that."""
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        folder.chmod(0o700)
+        with os.scandir(folder) as entries:
+            folders += [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
