@@ -21,8 +21,8 @@ log = structlog.get_logger()
 LOOK = 300.0
 """Seconds after which the remote is asked though nothing changed: people push and delete branches, too."""
 SOON = 0.5
-MOST = 100
-"""Branches a call: publishing and fetching use the same clone."""
+MOST = 25
+"""Branches a call, each perhaps a push of its own: a call that lasts a minute counts as stalled."""
 
 
 class Branches(Protocol):
@@ -68,16 +68,22 @@ class Proposing:
     def _settle(self, seen: Seen, wanted: Sequence[Proposal]) -> bool:
         """Do what is due; False if there is more to do."""
         self._unfit = {proposal.key: self._unfit[proposal.key] for proposal in wanted if proposal.key in self._unfit}
-        main = seen.desired.commit
-        push, withdraw = differences(wanted, self._branches.standing(main))
+        push, withdraw = differences(wanted, self._branches.standing(seen.desired.commit))
         push = tuple(one for one in push if one.proposal.key not in self._unfit)
-        drafts = [draft for one in push[:MOST] if (draft := self._draft(seen, one))]
-        is_done = max(len(push), len(withdraw)) <= MOST
-        if drafts:
-            forge = seen.desired.site.forge
-            is_done &= self._branches.push(drafts, main, forge=forge.kind if forge else None)
-            log.info("proposals_pushed", branches=[draft.branch for draft in drafts])
-        return self._withdraw(seen, withdraw[:MOST]) and is_done
+        try:
+            is_pushed = self._push(seen, push[:MOST])
+        finally:  # what can't be pushed keeps nothing from being withdrawn
+            is_withdrawn = self._withdraw(seen, withdraw[:MOST])
+        return is_pushed and is_withdrawn and max(len(push), len(withdraw)) <= MOST
+
+    def _push(self, seen: Seen, push: Sequence[Push]) -> bool:
+        drafts = [draft for one in push if (draft := self._draft(seen, one))]
+        if not drafts:
+            return True
+        forge = seen.desired.site.forge
+        is_done = self._branches.push(drafts, seen.desired.commit, forge=forge.kind if forge else None)
+        log.info("proposals_pushed", branches=[draft.branch for draft in drafts])
+        return is_done
 
     def _draft(self, seen: Seen, push: Push) -> Draft | None:
         proposal = push.proposal

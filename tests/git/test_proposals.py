@@ -22,11 +22,11 @@ from reconciler.core.decide import StartStage, decide
 from reconciler.core.desired import Desired, Secret
 from reconciler.core.desired import Forge as ForgeSettings
 from reconciler.core.ledger import Run
-from reconciler.core.names import Commit, NodeName
+from reconciler.core.names import Commit, NodeName, ProjectName
 from reconciler.core.proposals import Draft, Standing
 from reconciler.core.report import report
 from reconciler.errors import BadInput, ForgeUnavailable, TryLater
-from tests.fakes.build import CROSSING, NOW, a_claim, a_ledger, a_node, a_run
+from tests.fakes.build import CROSSING, NOW, a_claim, a_history, a_ledger, a_node, a_run
 from tests.fakes.lab import FakeClock
 from tests.git.conftest import IDENTITY, Forge
 
@@ -83,10 +83,12 @@ class Node:
         assert desired is not None
         return replace(desired, site=replace(desired.site, forge=self.settings))
 
-    def look(self, *runs: Run, project: str = "crossing") -> float | None:
+    def look(self, *runs: Run, other: Run | None = None) -> float | None:
         """Fetch, and follow the publication of a project with these runs (none: its first stage still runs)."""
         desired = self.desired()
-        ledger = a_ledger(*(runs or (a_run(1, "detect", a_claim()),)), project=project)
+        ledger = a_ledger(*(runs or (a_run(1, "detect", a_claim()),)))
+        if other is not None:
+            ledger = replace(ledger, projects={**ledger.projects, ProjectName("other"): a_history(other)})
         status = report(desired, ledger, [a_node()], branch="main")
         return self.proposing.follow(Seen(desired=desired, ledger=ledger, status=status))
 
@@ -461,6 +463,27 @@ def test_a_remote_that_refuses_is_quoted_with_what_to_do(state: Forge, node: Nod
     hook.unlink()
     assert node.look(a_run(1)) is None
     assert proposed(state) == {ONWARD, REDO}
+
+
+@pytest.mark.parametrize("kind", [None, "gitlab"])
+@pytest.mark.usefixtures("options")
+def test_what_cannot_be_pushed_keeps_no_other_branch_from_it(state: Forge, node: Node, kind: str | None) -> None:
+    """Git can't have a branch below another branch."""
+    node.settings = ForgeSettings(kind=kind, url=URL) if kind else None
+    state.save("projects/ulm/other.yaml", PROJECT)
+    state.push("proposals/crossing")
+    with pytest.raises(TryLater, match="'refs/heads/proposals/crossing' exists"):
+        node.look(a_run(1), other=a_run(1))
+    assert proposed(state) == {"proposals/crossing", "proposals/other/1-continue", "proposals/other/1-redo"}
+
+
+def test_what_cannot_be_pushed_keeps_nothing_from_being_withdrawn(state: Forge, node: Node) -> None:
+    state.save("projects/ulm/other.yaml", PROJECT)
+    node.look(a_run(1), other=a_run(1, "detect", a_claim()))
+    state.push("proposals/other")
+    with pytest.raises(TryLater, match="'refs/heads/proposals/other' exists"):
+        node.look(other=a_run(1))
+    assert proposed(state) == {"proposals/other"}
 
 
 def test_a_file_that_cannot_be_edited_is_told_with_what_to_write(state: Forge, node: Node) -> None:

@@ -90,8 +90,15 @@ class ProposalBranches:
         leases = {draft.branch: draft.expected for draft in drafts}
         if all(len(arguments) == 1 for arguments in made):
             return self._push(leases, [refspec for arguments in made for refspec in arguments])
-        pairs = zip(leases, made, strict=True)
-        return all(self._push({branch: leases[branch]}, arguments) for branch, arguments in pairs)
+        is_done, refusal = True, None
+        for (branch, expected), arguments in zip(leases.items(), made, strict=True):
+            try:
+                is_done &= self._push({branch: expected}, arguments)
+            except TryLater as error:  # of this branch, perhaps
+                refusal = error
+        if refusal is not None:
+            raise refusal
+        return is_done
 
     def _arguments(self, draft: Draft, main: Commit, forge: str | None) -> list[str]:
         return push_arguments(
