@@ -3,18 +3,19 @@
 All of it may be meant, so these are warnings. Nothing here is about a file being wrong.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import product
 
-from reconciler.codec.files import Place
+from reconciler.codec.files import SITE_PATH, Place
 from reconciler.codec.parsed import parse
 from reconciler.codec.quantities import duration_text
 from reconciler.codec.tree import StateTree
 from reconciler.codec.validate import Kind
 from reconciler.codec.yaml import Document, Path
 from reconciler.core.desired import Desired, Next, Pipeline, Project
+from reconciler.core.lifecycle import are_many, obstacle
 from reconciler.core.names import PipelineName, ProjectName, RunNumber, StageName
 from reconciler.core.problems import Problem, Severity
 from reconciler.core.requests import line_of
@@ -27,6 +28,8 @@ HITS = "it will be aborted as soon as it begins; remove or correct the line"
 
 MOST_PAIRS = 400
 """Deleted times added files that are compared line by line; beyond, only equal ones are matched."""
+
+MOST_NAMES = 10
 
 MOST_LINES = 200
 """Of each file that are compared."""
@@ -55,8 +58,11 @@ def changes(before: Side, after: Side, standing: Standing) -> Iterator[Problem]:
     """Of projects that ``standing`` does not know, nothing is said about their runs."""
     gone = _missing(before, after)
     renamed = _renamed(before, after, gone, _missing(after, before))
-    for project in gone:
-        yield _renaming(project, renamed[project.id]) if project.id in renamed else _deletion(project, after)
+    yield from (_renaming(project, renamed[project.id]) for project in gone if project.id in renamed)
+    if are_many(len(gone), len(before.desired.projects)):
+        yield _many_deletions(before, gone)
+    else:
+        yield from (_deletion(project, after) for project in gone if project.id not in renamed)
     known = standing(_touched(before.desired, after.desired))
     for name, status in sorted(known.items()):
         yield from _requests(before.desired.projects.get(name), after.desired.projects[name], status, after)
@@ -77,8 +83,12 @@ def _touched(before: Desired, after: Desired) -> list[ProjectName]:
 
 
 def _missing(here: Side, there: Side) -> list[Project]:
-    """Projects of ``here`` that ``there`` has not."""
-    return [project for name, project in sorted(here.desired.projects.items()) if name not in there.desired.projects]
+    """Projects of ``here`` that ``there`` has not; of a file that may only be misplaced, its own problem tells."""
+    return [
+        project
+        for name, project in sorted(here.desired.projects.items())
+        if name not in there.desired.projects and obstacle(there.desired, name) is None
+    ]
 
 
 def _renamed(before: Side, after: Side, gone: list[Project], added: list[Project]) -> Mapping[ProjectName, Project]:
@@ -115,6 +125,19 @@ def _deletion(project: Project, after: Side) -> Problem:
         f"this deletes project '{project.id}': its runs are stopped, its files stay for {kept} (retention); "
         "until then putting the file back restores it",
     )
+
+
+def _many_deletions(before: Side, gone: list[Project]) -> Problem:
+    return _warning(
+        SITE_PATH,
+        f"this deletes {len(gone)} of {len(before.desired.projects)} projects at once ({_some(gone)}): none of them is "
+        "deleted until confirm_deletion here names the commit that did it; after the merge their status has the line",
+    )
+
+
+def _some(projects: Sequence[Project]) -> str:
+    names = ", ".join(project.id for project in projects[:MOST_NAMES])
+    return names + (f" and {len(projects) - MOST_NAMES} more" if len(projects) > MOST_NAMES else "")
 
 
 # --- what is asked of runs -----------------------------------------------------------------------
@@ -154,13 +177,12 @@ def _lost_stages(before: Desired, after: Desired, standing: Mapping[ProjectName,
     """A stage leaves the pipeline while projects are at it: they wait for somebody to say where to go on."""
     for name, pipeline in sorted(after.pipelines.items()):
         for stage in _removed(before.pipelines.get(name), pipeline):
-            at = [one for one in sorted(after.projects) if _is_at(after.projects[one], name, standing.get(one), stage)]
+            at = [one for _, one in sorted(after.projects.items()) if _is_at(one, name, standing.get(one.id), stage)]
             if at:
-                shown = ", ".join(at[:10]) + (f" and {len(at) - 10} more" if len(at) > 10 else "")
                 yield _warning(
                     pipeline.path,
-                    f"this removes stage '{stage}', which is the last run of {shown}: after it these wait for somebody "
-                    "to say where to go on (next)",
+                    f"this removes stage '{stage}', which is the last run of {_some(at)}: after it these wait "
+                    "for somebody to say where to go on (next)",
                 )
 
 

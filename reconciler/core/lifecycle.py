@@ -56,9 +56,12 @@ def unconfirmed(desired: Desired, ledger: Ledger, contained: Set[Commit] | None 
         for name in live.difference(desired.projects)
         if (contained is None or ledger.history(name).last_commit in contained) and obstacle(desired, name) is None
     }
-    is_most = len(gone) >= MANY and 3 * len(gone) > len(live)
-    is_all = len(gone) >= 2 and gone == live
-    return frozenset(gone - _confirmed(desired, ledger, gone)) if is_most or is_all else frozenset()
+    return frozenset(gone - _confirmed(desired, ledger, gone)) if are_many(len(gone), len(live)) else frozenset()
+
+
+def are_many(gone: int, live: int) -> bool:
+    """Too many of all projects to be deleted at once without a person's word?"""
+    return (gone >= MANY and 3 * gone > live) or (gone >= 2 and gone == live)
 
 
 def _confirmed(desired: Desired, ledger: Ledger, gone: Set[ProjectName]) -> set[ProjectName]:

@@ -4,7 +4,7 @@
 the difference. What an open run will become nobody knows, so of what follows it the case of success is told.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -14,6 +14,7 @@ from reconciler.core.desired import Desired, Project
 from reconciler.core.draft import Header
 from reconciler.core.environment import run_environment
 from reconciler.core.ledger import Aborted, DesiredSeen, Done, Ledger, ProjectHistory, Record, Run, RunRecord
+from reconciler.core.lifecycle import absent, obstacle, unconfirmed
 from reconciler.core.names import ProjectName, RecordNumber, RunNumber, StageName
 from reconciler.core.nodes import Node
 from reconciler.core.report import explain
@@ -55,22 +56,23 @@ class _Outlook:
 
 def preview(before: Desired, after: Desired, ledger: Ledger, nodes: Sequence[Node]) -> tuple[Effect, ...]:
     """At least one effect of every project that either side has, by name."""
+    held = unconfirmed(after, ledger)
     return tuple(
         effect
         for name in sorted({*before.projects, *after.projects})
-        for effect in _of_project(before, after, ledger, nodes, name)
+        for effect in _of_project(before, after, ledger, nodes, name, held)
     )
 
 
 def _of_project(
-    before: Desired, after: Desired, ledger: Ledger, nodes: Sequence[Node], name: ProjectName
+    before: Desired, after: Desired, ledger: Ledger, nodes: Sequence[Node], name: ProjectName, held: Set[ProjectName]
 ) -> Sequence[Effect]:
     if name in ledger.unreadable:
         return [_nothing(name, f"unknown, because its records can't be read: {ledger.unreadable[name]}")]
     was, now = before.projects.get(name), after.projects.get(name)
     history = ledger.history(name)
     if now is None:
-        return [_deletion(name, history, after)]
+        return [_deletion(after, ledger, name, held)]
     earlier = _outlook(before, was, history) if was else None
     then = _outlook(after, now, history)
     found = [
@@ -86,17 +88,20 @@ def _nothing(name: ProjectName, message: str) -> Effect:
     return Effect(project=name, kind=EffectKind.NOTHING, message=message)
 
 
-def _deletion(name: ProjectName, history: ProjectHistory, after: Desired) -> Effect:
-    run = history.last_run
+def _deletion(after: Desired, ledger: Ledger, name: ProjectName, held: Set[ProjectName]) -> Effect:
+    """``held``: too many at once; as for a file that may only be broken, nothing happens until a person is clear."""
+    if name in held or obstacle(after, name):
+        return Effect(project=name, kind=EffectKind.WAITS, message=absent(after, ledger, name, held).message)
+    run = ledger.history(name).last_run
+    going = run if run is not None and not run.is_final else None
+    stops = f" and stops {_called(going)}" if going else ""
     kept = f"its files stay for {after.site.retention.total_seconds() / 86_400:g} days"
-    if run is None or run.is_final:
-        return Effect(project=name, kind=EffectKind.STOPS, message=f"deletes the project; {kept}")
     return Effect(
         project=name,
         kind=EffectKind.STOPS,
-        message=f"deletes the project and stops {_called(run)}; {kept}",
-        stage=run.stage,
-        run=run.number,
+        message=f"deletes the project{stops}; {kept}",
+        stage=going.stage if going else None,
+        run=going.number if going else None,
     )
 
 
@@ -170,7 +175,7 @@ def _decision(
     name, going = then.project.id, then.going.number if then.going else None
     match then.decision:
         case StartStage(stage=stage, request=request):
-            message = f"starts '{stage.name}' as run {_next_run(then.history)}" + _after(then)
+            message = f"starts '{stage.name}' as run {then.history.next_run}" + _after(then)
             message += ", as next asks" if request else ""
             message += _unplaced(after, ledger, nodes, then)
             yield Effect(project=name, kind=EffectKind.STARTS, message=message, stage=stage.name, run=going)
@@ -264,9 +269,3 @@ def _follows(start: StartStage, stage: StageName) -> bool:
 def _called(run: Run) -> str:
     where = f" on {run.claim.node}" if run.claim else ""
     return f"run {run.number} ({run.stage}){where}"
-
-
-def _next_run(history: ProjectHistory) -> int:
-    """Numbers go on above those of a purged namesake."""
-    known = [*(run.number for run in history.runs), *([history.retired.run] if history.retired else [])]
-    return max(known, default=0) + 1

@@ -123,8 +123,9 @@ def test_a_changed_stem_is_a_deletion_and_a_new_project(reviewed: Callable[..., 
 
 def test_of_several_names_each_finds_its_own(reviewed: Callable[..., Review]) -> None:
     other = "name: Berlin\npipeline: flow\ninputs: [resources/b.mp4]\nenvironment: {A: '1'}\n"
+    stays = {"projects/c.yaml": "pipeline: flow\n"}
     before = {"projects/a.yaml": ULM, "projects/b.yaml": other}
-    found = reviewed(before, {"projects/y.yaml": other, "projects/x.yaml": ULM})
+    found = reviewed({**stays, **before}, {**stays, "projects/y.yaml": other, "projects/x.yaml": ULM})
     assert [line.split(" before")[0] for line in lines(found)] == [
         "projects/x.yaml:1:1: warning: was projects/a.yaml",
         "projects/y.yaml:1:1: warning: was projects/b.yaml",
@@ -137,6 +138,20 @@ def test_a_deletion_says_what_becomes_of_runs_and_files(reviewed: Callable[..., 
         "projects/ulm.yaml:1:1: warning: this deletes project 'ulm': its runs are stopped, its files stay for 1d12h "
         "(retention); until then putting the file back restores it"
     ]
+
+
+def test_many_deletions_at_once_are_told_of_with_what_they_wait_for(reviewed: Callable[..., Review]) -> None:
+    before = {f"projects/p{number}.yaml": ULM + f"priority: {number}\n" for number in range(4)}
+    found = lines(reviewed(before, {"projects/p0.yaml": before["projects/p0.yaml"]}))
+    assert found == [
+        "winslow.yaml:1:1: warning: this deletes 3 of 4 projects at once (p1, p2, p3): none of them is deleted until "
+        "confirm_deletion here names the commit that did it; after the merge their status has the line"
+    ]
+
+
+def test_a_project_that_may_only_be_misplaced_is_not_called_deleted(reviewed: Callable[..., Review]) -> None:
+    (line,) = lines(reviewed({"projects/ulm.yaml": ULM}, {"projects/ulm.yml": ULM}))
+    assert "nobody reads this file" in line
 
 
 def test_a_file_with_nothing_in_common_is_no_new_name(reviewed: Callable[..., Review]) -> None:
@@ -206,6 +221,8 @@ def test_only_projects_that_the_change_touches_are_asked_about(reviewed: Callabl
 
 
 def test_what_a_change_means_is_never_an_error(reviewed: Callable[..., Review]) -> None:
-    found = reviewed({"projects/ulm.yaml": ULM, "projects/b.yaml": "pipeline: flow\n"}, {"projects/c.yaml": ULM})
+    both = {"projects/ulm.yaml": ULM, "projects/b.yaml": "pipeline: flow\n"}
+    stays = {"projects/c.yaml": "pipeline: flow\n"}
+    found = reviewed({**both, **stays}, {"projects/neu-ulm.yaml": ULM, **stays})
     assert len(found.findings) == 2
     assert {finding.problem.severity for finding in found.findings} == {Severity.WARNING}

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.desired import Confirm, Desired, Project
-from reconciler.core.ledger import Ledger, Run
-from reconciler.core.names import Blob, ProjectName, RunNumber
+from reconciler.core.ledger import Ledger, Retired, Run
+from reconciler.core.names import Blob, ProjectName, RecordNumber, RunNumber
 from reconciler.core.preview import Effect, EffectKind, preview
 from tests.fakes.build import (
+    COMMIT,
     A,
     a_claim,
     a_desired,
@@ -219,3 +220,21 @@ def test_a_preview_publishes_nothing_and_leaves_the_ledger_as_it_was() -> None:
 def test_a_moved_file_does_nothing() -> None:
     after: Desired = a_desired(replace(BEFORE, path="projects/ulm/crossing.yaml"))
     assert told(list(preview(a_desired(), after, a_ledger(DETECTED), (a_node(A),)))) == [("nothing", "nothing")]
+
+
+def test_many_deletions_at_once_wait_for_a_persons_word() -> None:
+    names = [ProjectName(name) for name in ("one", "two", "three", "four")]
+    before = a_desired(*(a_project(name) for name in names))
+    after = a_desired(a_project("four"))
+    ledger = replace(a_ledger(), projects={name: a_history() for name in names})
+    effects = preview(before, after, ledger, ())
+    assert [effect.kind for effect in effects if effect.project != "four"] == [EffectKind.WAITS] * 3
+    assert "confirm_deletion" in effects[1].message
+
+
+def test_a_namesake_of_a_purged_project_goes_on_above_its_numbers() -> None:
+    history = replace(
+        a_history(recorded=False), retired=Retired(record=RecordNumber(9), run=RunNumber(4), commit=COMMIT)
+    )
+    ledger = replace(a_ledger(), projects={BEFORE.id: history})
+    assert told(merging(BEFORE, was=None, ledger=ledger)) == [("starts", "starts 'detect' as run 5")]
