@@ -1,0 +1,260 @@
+"""Purging on a real directory: one rename, whatever froze where; numbers that never come again."""
+
+import errno
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.adapters.share import SharedDirectory
+from reconciler.core.ledger import Aborted, Deleted, ProjectRecord, Purged, Restored
+from reconciler.core.names import Commit, ProjectName, RecordNumber, RunNumber, Token
+from reconciler.errors import ShareUnavailable
+from tests.fakes.build import COMMIT, CROSSING, a_claim, a_created, a_run, a_seen, aborted, done, header
+
+GONE = Commit("d" * 40)
+CREATED = a_created(1, "detect", number=2)
+PURGED = Purged(**header(4), commit=GONE, last_run=RunNumber(1))
+LIFE: tuple[ProjectRecord, ...] = (a_seen(1), CREATED, Deleted(**header(3), commit=GONE), PURGED)
+RETIRED = "retired/crossing.00000004"
+PURGED_FILE = f"{RETIRED}/records/00000004.json"
+
+
+def signed(record: ProjectRecord, token: str) -> ProjectRecord:
+    return replace(record, token=Token(token))
+
+
+@pytest.fixture
+def purged(share: SharedDirectory, root: Path) -> SharedDirectory:
+    """PURGED stands; nobody has taken the directory away yet."""
+    for record in LIFE:
+        assert share.publish_project(CROSSING, record)
+    for one in (a_claim(1), aborted(2)):
+        assert share.publish_run(CROSSING, CREATED, one)
+    (root / "projects/crossing/init").mkdir()
+    (root / "projects/crossing/init/calibration.txt").write_text("by hand")
+    return share
+
+
+def files(root: Path, *below: str) -> list[str]:
+    return sorted(
+        path.relative_to(root).as_posix() for top in below for path in (root / top).rglob("*") if path.is_file()
+    )
+
+
+# --- from DELETED to nothing ---
+
+
+def test_a_deletion_is_dated_by_the_shares_clock_alone(share: SharedDirectory, root: Path) -> None:
+    """The record's own time comes from a node's clock, which may be years off."""
+    share.publish_project(CROSSING, a_seen(1))
+    share.publish_project(CROSSING, Deleted(**header(2), commit=GONE))
+    written = root / "projects/crossing/records/00000002.json"
+    ago = (datetime.now(UTC) - timedelta(days=8)).replace(microsecond=0)
+    os.utime(written, (ago.timestamp(), ago.timestamp()))
+    for reader in (SharedDirectory(root), SharedDirectory(root)):
+        assert reader.read().history(CROSSING).deleted_at == ago
+    assert timedelta(days=7, hours=23) < share.time() - ago < timedelta(days=8, hours=1)
+    assert not list((root / "tmp").iterdir())
+
+
+def test_a_restored_project_has_no_date_of_deletion(share: SharedDirectory) -> None:
+    for record in (a_seen(1), Deleted(**header(2), commit=GONE), Restored(**header(3), commit=COMMIT)):
+        share.publish_project(CROSSING, record)
+    history = share.read().history(CROSSING)
+    assert (history.is_deleted, history.deleted_at) == (False, None)
+
+
+def test_a_purged_project_leaves_its_last_numbers_and_nothing_else(purged: SharedDirectory, root: Path) -> None:
+    assert purged.read().history(CROSSING).is_purged
+    purged.purge(CROSSING, PURGED)
+    assert not (root / "projects/crossing").exists()
+    assert purged.read().remains == ((CROSSING, 4),)
+    purged.remove_remains(CROSSING, RecordNumber(4))
+    for reader in (purged, SharedDirectory(root)):
+        ledger = reader.read()
+        history = ledger.history(CROSSING)
+        assert (history.records, history.runs, ledger.remains) == ((), (), ())
+        assert (history.next_number, history.next_run, history.last_commit) == (5, 2, GONE)
+    assert files(root, "retired", "projects") == [PURGED_FILE]
+
+
+def test_other_projects_are_left_alone(purged: SharedDirectory, root: Path) -> None:
+    """Also one whose name begins alike."""
+    other = ProjectName("crossing-2")
+    purged.publish_project(other, a_seen(1))
+    purged.purge(CROSSING, PURGED)
+    purged.remove_remains(CROSSING, RecordNumber(4))
+    assert purged.read().history(other).records == (a_seen(1),)
+    assert purged.read().history(other).retired is None
+
+
+def test_what_a_stage_made_read_only_is_removed_as_well(purged: SharedDirectory, root: Path) -> None:
+    deep = root / "projects/crossing/runs/0001-detect/1/workspace/deep"
+    deep.mkdir(parents=True)
+    (deep / "frame").write_text("x")
+    (deep / "elsewhere").symlink_to(root / "resources")
+    (root / "resources/film.mp4").write_text("stays")
+    deep.chmod(0o500)
+    purged.purge(CROSSING, PURGED)
+    purged.remove_remains(CROSSING, RecordNumber(4))
+    assert files(root, "retired") == [PURGED_FILE]
+    assert (root / "resources/film.mp4").exists()
+
+
+# --- twice, halfway, too late ---
+
+
+def test_every_step_can_be_done_again_by_anybody(purged: SharedDirectory, root: Path) -> None:
+    other = SharedDirectory(root, writer="b")
+    for node in (purged, other, purged):
+        node.purge(CROSSING, PURGED)
+    for node in (other, purged):
+        node.remove_remains(CROSSING, RecordNumber(4))
+    assert files(root, "retired", "projects") == [PURGED_FILE]
+
+
+def test_a_removal_that_a_crash_cut_short_is_finished_by_another_node(
+    purged: SharedDirectory, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purged.purge(CROSSING, PURGED)
+
+    def crashing(path: Path) -> None:
+        raise OSError(errno.EIO, "the node is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", crashing)
+        with pytest.raises(ShareUnavailable):
+            purged.remove_remains(CROSSING, RecordNumber(4))
+    other = SharedDirectory(root, writer="b")
+    assert other.read().remains == ((CROSSING, 4),)
+    other.remove_remains(CROSSING, RecordNumber(4))
+    assert other.read().remains == ()
+
+
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_node_that_froze_before_its_rename_takes_no_namesake_away(
+    purged: SharedDirectory, root: Path, emptied: bool
+) -> None:
+    """It wakes when another node has purged the old project and people have made a new one."""
+    other = SharedDirectory(root, writer="b")
+    other.purge(CROSSING, PURGED)
+    if emptied:
+        other.remove_remains(CROSSING, RecordNumber(4))
+    assert other.publish_project(CROSSING, a_seen(5))
+    (root / "projects/crossing/init").mkdir()
+    purged.purge(CROSSING, PURGED)
+    assert (root / "projects/crossing/init").is_dir()
+    assert purged.read().history(CROSSING).records == (a_seen(5),)
+
+
+def test_whoever_comes_second_with_purged_or_restored_has_lost(share: SharedDirectory, root: Path) -> None:
+    for record in LIFE[:3]:
+        share.publish_project(CROSSING, record)
+    restored = Restored(**header(4, "b"), commit=COMMIT)
+    assert SharedDirectory(root, writer="b").publish_project(CROSSING, restored)
+    assert not share.publish_project(CROSSING, PURGED)
+    assert not share.read().history(CROSSING).is_deleted
+
+
+# --- records that come too late ---
+
+
+@pytest.mark.parametrize("number", [1, 3, 4])
+@pytest.mark.parametrize("namesake", [False, True])
+def test_a_record_of_the_old_project_never_counts_for_its_namesake(
+    purged: SharedDirectory, root: Path, number: int, namesake: bool
+) -> None:
+    """Planned before the purge, published long after: by a node that read the old records, or none at all."""
+    other = SharedDirectory(root, writer="b")
+    other.purge(CROSSING, PURGED)
+    if namesake:
+        other.publish_project(CROSSING, a_seen(5))
+    late = signed(Restored(**header(number), commit=COMMIT), "late")
+    assert not purged.publish_project(CROSSING, late)
+    expected = (a_seen(5),) if namesake else ()
+    for reader in (purged, other, SharedDirectory(root)):
+        assert reader.read().history(CROSSING).records == expected
+
+
+def test_a_first_record_that_was_overtaken_by_a_whole_life_does_not_count(
+    share: SharedDirectory, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node froze between its look at what is retired and the link."""
+    other = SharedDirectory(root, writer="b")
+    publish = share._project_records.publish
+
+    def overtaken(*arguments: object, **named: object) -> bool:
+        for record in LIFE:
+            assert other.publish_project(CROSSING, record)
+        other.purge(CROSSING, PURGED)
+        return publish(*arguments, **named)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(share._project_records, "publish", overtaken)
+    assert not share.publish_project(CROSSING, signed(a_seen(1), "late"))
+    monkeypatch.undo()
+    for reader in (share, other, SharedDirectory(root)):
+        assert reader.read().history(CROSSING).records == ()
+    assert other.publish_project(CROSSING, a_seen(5))
+    assert share.read().history(CROSSING).records == (a_seen(5),)
+
+
+def test_a_claimant_that_wakes_after_the_purge_brings_no_directory_back(purged: SharedDirectory, root: Path) -> None:
+    SharedDirectory(root, writer="b").purge(CROSSING, PURGED)
+    run = replace(a_run(1, "detect", a_claim()), created=CREATED)
+    assert not purged.publish_run(CROSSING, CREATED, done(2))
+    assert not purged.publish_run(CROSSING, a_created(2, "track", number=3), a_claim(1))
+    for attempt in (
+        lambda: purged.prepare(CROSSING, run, a_claim()),
+        lambda: purged.publish_output(CROSSING, run),
+        lambda: purged.add_event(CROSSING, run, a_claim(), datetime.now(UTC), "started"),
+    ):
+        with pytest.raises(ShareUnavailable):
+            attempt()
+    assert not (root / "projects/crossing").exists()
+
+
+# --- lives one after the other ---
+
+
+def test_numbers_rise_over_three_lives(share: SharedDirectory, root: Path) -> None:
+    first = 1
+    for life in range(1, 4):
+        created = a_created(life, "detect", number=first + 1)
+        purged = Purged(**header(first + 3), commit=GONE, last_run=RunNumber(life))
+        for record in (a_seen(first), created, Deleted(**header(first + 2), commit=GONE), purged):
+            assert share.publish_project(CROSSING, record)
+        assert share.publish_run(CROSSING, created, Aborted(**header(1), commit=GONE))
+        history = SharedDirectory(root).read().history(CROSSING)
+        assert [run.number for run in history.runs] == [life]
+        assert [record.number for record in history.records] == list(range(first, first + 4))
+        share.purge(CROSSING, purged)
+        first += 4
+    history = share.read().history(CROSSING)
+    assert (history.next_number, history.next_run) == (13, 4)
+    assert len(share.read().remains) == 3
+    for project, number in share.read().remains:
+        share.remove_remains(project, number)
+    assert share.read().remains == ()
+
+
+def test_a_lost_record_of_a_purge_costs_its_namesake_and_no_other(purged: SharedDirectory, root: Path) -> None:
+    """Without the last numbers nothing may begin: some would come twice."""
+    purged.purge(CROSSING, PURGED)
+    (root / PURGED_FILE).write_text("torn")
+    purged.publish_project(ProjectName("ulm"), a_seen(1))
+    ledger = SharedDirectory(root).read()
+    assert list(ledger.projects) == ["ulm"]
+    assert "keeps the last numbers of a purged project" in ledger.unreadable[CROSSING]
+
+
+def test_a_share_of_an_earlier_version_has_nothing_retired(share: SharedDirectory, root: Path) -> None:
+    (root / "retired").rmdir()
+    assert share.publish_project(CROSSING, a_seen(1))
+    assert share.read().history(CROSSING).records == (a_seen(1),)
+    for record in LIFE[1:]:
+        share.publish_project(CROSSING, record)
+    share.purge(CROSSING, PURGED)
+    assert share.read().history(CROSSING).next_number == 5
