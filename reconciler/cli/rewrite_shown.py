@@ -16,6 +16,7 @@ SHORT, SHOWN = 12, 10
 
 
 def picture(repository: StateRepository, branch: str, found: Rewrite) -> Iterator[Text]:
+    """Line by line. Compared is what most nodes work from."""
     yield Text(f"the history of {branch} was rewritten", style="bold")
     yield _commit(repository, "new head", found.head, "")
     old, *others = sorted(found.superseded, key=lambda one: (one not in found.held, -len(found.held.get(one, ()))))
@@ -29,8 +30,9 @@ def picture(repository: StateRepository, branch: str, found: Rewrite) -> Iterato
 
 
 def _whose(found: Rewrite, commit: Commit) -> str:
+    """Which nodes work from the commit, and which projects' newest record names it."""
     nodes, projects = found.held.get(commit, ()), found.missing.get(commit, ())
-    told = [f"{_some(nodes)} work from it" if nodes else "", f"recorded for {_some(projects)}" if projects else ""]
+    told = [f"nodes: {_some(nodes)}" if nodes else "", f"projects: {_some(projects)}" if projects else ""]
     return "; ".join(part for part in told if part)
 
 
