@@ -5,6 +5,8 @@ between files (an unknown pipeline, a stage that the pipeline lacks) are reporte
 in place: what to do about them is the planner's decision.
 """
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +19,7 @@ from reconciler.codec.tree import StateTree
 from reconciler.codec.validate import Kind
 from reconciler.codec.versions import Version, Versions
 from reconciler.core.desired import Desired, NodePolicy, Pipeline, Project
-from reconciler.core.names import Commit, NodeName, PipelineName, ProjectName
+from reconciler.core.names import Blob, Commit, NodeName, PipelineName, ProjectName
 from reconciler.core.problems import Problem, Severity
 
 NO_PIPELINE = PipelineName("")
@@ -122,7 +124,10 @@ def _projects(
         project = _project(version, inherited, PipelineName(source.data["pipeline"]) if source else NO_PIPELINE)
         if pipeline:
             versions.problems += checks.of_project(version.document, version.place.path, pipeline)
-        projects[project.id] = replace(project, stages=shapes.overrides(version.data, pipeline))
+        blobs = [version.blob, *(folder.blob for folder in inherited), *([pipeline.blob] if pipeline else [])]
+        projects[project.id] = replace(
+            project, stages=shapes.overrides(version.data, pipeline), digest=_digest(blobs, site)
+        )
     return projects
 
 
@@ -134,6 +139,12 @@ def _removed(tree: StateTree, projects: Mapping[ProjectName, Project]) -> dict[P
         if isinstance(place, Place) and place.kind is Kind.PROJECT and place.stem not in projects:
             found.setdefault(ProjectName(place.stem), commit)
     return found
+
+
+def _digest(blobs: Sequence[Blob], site: shapes.Data) -> str:
+    """Made of git's own names for contents, so that every version of Winslow finds the same."""
+    shared = {name: site.get(name) for name in ("environment", "defaults")}
+    return hashlib.sha256(json.dumps([blobs, shared], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _project_versions(versions: Versions, places: Sequence[Place]) -> list[Version]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, StageOverride, Then, Workspace
 from reconciler.core.environment import run_environment
-from reconciler.core.ledger import Base, Failed, Lost, ProjectHistory, Run, RunPhase
+from reconciler.core.ledger import Base, DesiredSeen, Failed, Lost, ProjectHistory, Run, RunPhase
 from reconciler.core.names import ProjectName, RunNumber, StageName
 from reconciler.core.requests import line_of, renewed, request_is_due, request_line, yaml_environment, yaml_word
 from reconciler.core.status import ProjectPhase
@@ -286,6 +286,16 @@ def source_behind(history: ProjectHistory) -> Wait:
         phase=ProjectPhase.QUEUED,
         reason="SourceBehind",
         message=f"another node acted on commit {(history.last_commit or '')[:10]}, which is not here yet",
+    )
+
+
+def read_differently(seen: DesiredSeen) -> Wait:
+    """Of a node that finds something else in the very commit that another one read."""
+    return Wait(
+        phase=ProjectPhase.QUEUED,
+        reason="VersionsDiffer",
+        message=f"node {seen.node} reads the files of commit {seen.commit[:10]} otherwise than this one does; "
+        "run the same version of Winslow on both",
     )
 
 

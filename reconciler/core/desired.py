@@ -132,6 +132,7 @@ class Project:
     pipeline: PipelineName
     path: str
     blob: Blob
+    digest: str = ""  # of all that it is made from: its own file, its folders' and pipeline's, the site's part
     tags: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     defaults: tuple[tuple[str, Environment], ...] = ()  # folder defaults' environments with their paths, weakest first

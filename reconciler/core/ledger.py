@@ -45,7 +45,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredSeen(Record):
-    """DESIRED: the project's file changed in git. Later RUNs are decided from this or newer.
+    """DESIRED: the project's file changed in git, or one that it builds on. Later RUNs are decided from this or newer.
 
     ``request`` is the canonical form of the file's ``next``; ``open_run`` the run that was still going
     when this was published (a request made meanwhile does not survive that run's failure).
@@ -53,6 +53,7 @@ class DesiredSeen(Record):
 
     commit: Commit
     blob: Blob
+    digest: str = ""  # of the other files, too; empty: written by a Winslow that did not look at them
     paused: bool = False
     request: str | None = None
     abort: RunNumber | None = None

@@ -8,7 +8,15 @@ crash: planning again from what is then found leads to the same end.
 from collections.abc import Set
 
 from reconciler.core.actions import PublishOutput, PublishProject
-from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable, source_behind
+from reconciler.core.decide import (
+    RunOpen,
+    StartStage,
+    Wait,
+    decide,
+    read_differently,
+    records_unreadable,
+    source_behind,
+)
 from reconciler.core.desired import Desired, Project
 from reconciler.core.draft import Draft, Me, Plan
 from reconciler.core.ledger import DesiredSeen, Ledger, ProjectHistory, RunPhase
@@ -89,13 +97,18 @@ def _desired_is_recorded(draft: Draft, project: Project, history: ProjectHistory
         draft.wait(project.id, source_behind(history))
         return False
     seen = history.last_desired
-    if seen is not None and seen.blob == project.blob:
+    if seen is not None and _says_the_same(seen, project, history):
         return True
+    if seen is not None and seen.commit == draft.desired.commit and seen.node != draft.me.name:
+        # were both of them to publish what they read, they would do so for ever
+        draft.wait(project.id, read_differently(seen))
+        return False
     last = history.last_run
     record = DesiredSeen(
         **draft.header(history.next_number),
         commit=draft.desired.commit,
         blob=project.blob,
+        digest=project.digest,
         paused=project.paused,
         request=canonical(project.next) if project.next else None,
         abort=project.abort,
@@ -103,3 +116,13 @@ def _desired_is_recorded(draft: Draft, project: Project, history: ProjectHistory
     )
     draft.actions.append(PublishProject(project=project.id, record=record, because="FileChanged"))
     return False
+
+
+def _says_the_same(seen: DesiredSeen, project: Project, history: ProjectHistory) -> bool:
+    """Shared files count as well: a gate or another image holds against older views as soon as anybody saw it.
+
+    Not for a finished project: no change of these goes on with it, and there may be hundreds.
+    """
+    last = history.last_run
+    is_over = last is not None and last.phase is RunPhase.SUCCEEDED and last.created.is_last
+    return seen.blob == project.blob and (is_over or seen.digest in ("", project.digest))
