@@ -61,6 +61,31 @@ def test_a_merge_request_counts_as_its_merge(forge: Forge, read: Callable[[], Gi
         assert [commit for commit, _ in tree.earlier("a.yaml")] == [merge, first]
 
 
+def test_removals_come_newest_first_each_with_the_commit_on_main(forge: Forge, read: Callable[[], GitTree]) -> None:
+    """A merge request that deletes counts as its merge; a moved file goes from where it was."""
+    for name in ("ulm", "bonn", "kiel", "straße"):
+        forge.write(f"projects/{name}.yaml", f"name: {name}\n")
+    forge.save("pipelines/flow.yaml", "x\n")
+    forge.git("checkout", "-q", "-b", "request")
+    forge.git("rm", "-q", "projects/ulm.yaml")
+    forge.commit()
+    forge.git("checkout", "-q", "main")
+    forge.git("merge", "-q", "--no-ff", "-m", "merge", "request")
+    merge = forge.git("rev-parse", "HEAD")
+    forge.git("rm", "-q", "pipelines/flow.yaml", "projects/straße.yaml")
+    second = forge.commit()
+    (forge.work / "projects/south").mkdir()
+    forge.git("mv", "projects/bonn.yaml", "projects/south/bonn.yaml")
+    moved = forge.commit()
+    forge.push()
+    with read() as tree:
+        assert list(tree.removals("projects")) == [
+            (moved, "projects/bonn.yaml"),
+            (second, "projects/straße.yaml"),
+            (merge, "projects/ulm.yaml"),
+        ]
+
+
 def test_ancestors_come_newest_first_with_their_files(forge: Forge, read: Callable[[], GitTree]) -> None:
     commits = [forge.save(f"{number}.yaml", "x\n") for number in range(3)]
     with read() as tree:
