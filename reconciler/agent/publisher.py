@@ -35,7 +35,8 @@ class Publisher:
 
     @property
     def seen(self) -> Seen | None:
-        """What the branch says now, and what it was made from; None while another node publishes."""
+        """What the branch says, or would if the remote took it: people are told while git is away; None while another
+        node publishes."""
         return self._seen if self._lock is not None else None
 
     def publish(self) -> bool:
@@ -70,13 +71,13 @@ class Publisher:
         seen = self._look()
         if seen is None:
             return None
+        self._seen = seen
         if seen.status == self._status and self._published is not None:
-            self._seen = seen
             return False
         files = fold(seen.status)
         self._status = seen.status
         if files == before:
-            self._published, self._seen = files, seen
+            self._published = files
             return False
         if self._lock is not None and not self._lock.is_held():  # another node publishes: the push would only lose
             log.warning("publisher_lock_lost")
@@ -84,7 +85,7 @@ class Publisher:
             return False
         self._published = None  # unknown until the push has answered
         commit = self._observed.publish(files, headline(before, files))
-        self._published, self._seen = files, seen
+        self._published = files
         if commit is not None:
             log.info("observed_published", commit=commit)
         return commit is not None

@@ -155,3 +155,14 @@ def test_a_publisher_that_lost_its_lock_pushes_nothing_and_asks_for_it_anew(lab:
     lab.write(a_project(paused=True, name="Newer"))
     lab.turn()
     assert agent.publish()
+
+
+def test_followers_see_what_stands_while_the_remote_takes_nothing(lab: Lab) -> None:
+    """A failed stage must be told to people though git is away."""
+    lab.write(a_project(paused=True))
+    agent = lab.join()
+    lab.observed.refuse = "the remote is away"
+    assert not agent.publish()
+    seen = agent._publisher.seen
+    assert seen is not None
+    assert [project.phase for project in seen.status.projects] == ["Paused"]
