@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,7 +92,19 @@ def test_other_projects_are_left_alone(purged: SharedDirectory, root: Path) -> N
     assert purged.read().history(other).retired is None
 
 
-def test_what_a_stage_made_read_only_is_removed_as_well(purged: SharedDirectory, root: Path) -> None:
+def test_what_a_stage_made_read_only_is_removed_as_well(
+    purged: SharedDirectory, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may remove anything, so the file system's refusal is played to it."""
+    rmtree = shutil.rmtree
+
+    def as_anybody(path: Path) -> None:
+        for folder in (path, *path.rglob("*")):
+            if folder.is_dir() and not folder.is_symlink() and not folder.stat().st_mode & 0o200:
+                raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", as_anybody)
     deep = root / "projects/crossing/runs/0001-detect/1/workspace/deep"
     deep.mkdir(parents=True)
     (deep / "frame").write_text("x")
@@ -174,6 +187,7 @@ def test_a_record_of_the_old_project_never_counts_for_its_namesake(
         other.publish_project(CROSSING, a_seen(5))
     late = signed(Restored(**header(number), commit=COMMIT), "late")
     assert not purged.publish_project(CROSSING, late)
+    assert (root / "projects/crossing").exists() is namesake
     expected = (a_seen(5),) if namesake else ()
     for reader in (purged, other, SharedDirectory(root)):
         assert reader.read().history(CROSSING).records == expected
