@@ -38,7 +38,7 @@ def unset(
     keys: Annotated[list[str], typer.Argument(metavar="KEY ...", help="Variables of its environment.")],
     stage: StageOption = None,
 ) -> Edit:
-    """Remove variables from a project's environment; weaker levels then hold."""
+    """Remove variables from a project's environment. Weaker levels then hold."""
     present = _fields(state, project, *_environment(stage))
     if missing := [key for key in keys if key not in present]:
         known = ", ".join(present) or "none"
@@ -71,7 +71,7 @@ def tag(
 def rename(
     state: State, project: ProjectArgument, name: Annotated[str, typer.Argument(metavar="NAME", help="For people.")]
 ) -> Edit:
-    """Change the name that people read; the project stays the same one."""
+    """Change the name that people read. The project stays the same one."""
     follows = f"only what people read has changed: the project is still '{project}', after its file's name"
     return state.change(project, Put(("name",), name), subject=f"rename to {name}", follows=follows)
 

@@ -88,7 +88,7 @@ def goto(
 
 
 def pause(state: State, project: ProjectArgument) -> Edit:
-    """Start nothing new in a project; the run that is going goes on to its end."""
+    """Start nothing new in a project. The run that is going goes on to its end."""
     last = _last(state.status(project))
     going = f"run {last.run} ({last.stage}) goes on to its end, and " if last and last.phase in OPEN else ""
     follows = f"{going}nothing new starts before winslow resume {project}"
@@ -102,7 +102,7 @@ def abort(
         int | None, typer.Argument(metavar="RUN", min=1, help="The run that is going, without a number.")
     ] = None,
 ) -> Edit:
-    """Abort the run that is going; nothing follows before somebody asks."""
+    """Abort the run that is going. Nothing follows before somebody asks."""
     going = _going(project, state.status(project), run)
     follows = f"run {going.run} ({going.stage}) is stopped once its node has seen it, and counts as failed; then: "
     return state.change(
