@@ -53,8 +53,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan.plan,
     "wait": wait.wait,
     "notify": notify.notify,
-    **EDITS,
     "accept-rewrite": accept_rewrite.accept_rewrite,
+    **EDITS,
     "demo": demo,
 }
 for _name, _command in COMMANDS.items():
