@@ -12,9 +12,10 @@ from reconciler.config import NodeConfig
 from reconciler.core.containers import ClaimKey, Container, Order, Paths
 from reconciler.core.desired import Secret
 from reconciler.core.draft import Header
-from reconciler.core.ledger import Claim, Done, Failed, Outcome, Released, Run
+from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
 from reconciler.core.outcome import Verdict, judge
+from reconciler.core.records import Claim, Done, Failed, Outcome, Released
 from reconciler.errors import SecretMissing, StartFailed, Superseded
 
 log = structlog.get_logger()

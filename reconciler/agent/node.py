@@ -22,11 +22,12 @@ from reconciler.codec.heartbeat import WorksFrom, troubles
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Site
 from reconciler.core.draft import Plan
-from reconciler.core.ledger import Ledger, Released
+from reconciler.core.ledger import Ledger
 from reconciler.core.names import RecordNumber
 from reconciler.core.nodes import Capacity, NodeRecord
 from reconciler.core.placement import claims_of
 from reconciler.core.plan import plan
+from reconciler.core.records import Released
 from reconciler.core.report import report
 from reconciler.core.status import Condition, condition
 from reconciler.errors import BadInput, Transient, WinslowError

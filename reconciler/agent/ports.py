@@ -11,20 +11,19 @@ from typing import Protocol
 from reconciler.core.commit_status import CommitState
 from reconciler.core.containers import Container, Order, Paths
 from reconciler.core.desired import Desired
-from reconciler.core.ledger import (
+from reconciler.core.ledger import Ledger, Run
+from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
+from reconciler.core.nodes import Gpu, NodeRecord
+from reconciler.core.records import (
     Claim,
-    Ledger,
     LogPointer,
     ProjectRecord,
     Purged,
     RewriteAccepted,
-    Run,
     RunCreated,
     RunRecord,
     SiteRecord,
 )
-from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
-from reconciler.core.nodes import Gpu, NodeRecord
 from reconciler.core.status import Status
 
 

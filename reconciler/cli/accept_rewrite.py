@@ -13,8 +13,8 @@ from reconciler.cli.codes import Exit
 from reconciler.cli.options import ConfigOption, node_config
 from reconciler.cli.output import out
 from reconciler.config import NodeConfig
-from reconciler.core.ledger import RewriteAccepted
 from reconciler.core.names import Commit, RecordNumber
+from reconciler.core.records import RewriteAccepted
 from reconciler.errors import BadInput, Transient
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from rich.text import Text
 from reconciler.adapters.git import StateRepository
 from reconciler.adapters.git.comparison import bring, compare, describe, paths
 from reconciler.cli.output import text
-from reconciler.core.ledger import Deleted, Ledger, Purged
+from reconciler.core.ledger import Ledger
 from reconciler.core.names import Commit, ProjectName
+from reconciler.core.records import Deleted, Purged
 from reconciler.core.report import stem
 from reconciler.readers.rewritten import Rewrite
 

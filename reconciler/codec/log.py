@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reconciler.codec.log_file import Summary
 from reconciler.codec.log_lines import STDOUT, Entry, decode
-from reconciler.core.ledger import LogPointer
+from reconciler.core.records import LogPointer
 
 _PERCENT = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d+)?) ?%")
 

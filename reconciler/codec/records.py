@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from reconciler.codec.convert import converter
-from reconciler.core.ledger import (
+from reconciler.core.nodes import NodeRecord
+from reconciler.core.records import (
     RECORD_VERSION,
     Aborted,
     Claim,
@@ -22,7 +23,6 @@ from reconciler.core.ledger import (
     RunRecord,
     SiteRecord,
 )
-from reconciler.core.nodes import NodeRecord
 from reconciler.errors import RecordUnreadable
 
 AnyRecord = ProjectRecord | RunRecord | NodeRecord | SiteRecord

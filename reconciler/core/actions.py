@@ -7,8 +7,9 @@ Records in actions are complete but for their random token, which is drawn when 
 from dataclasses import dataclass
 
 from reconciler.core.containers import Container
-from reconciler.core.ledger import Claim, ProjectRecord, Purged, Run, RunCreated, RunRecord
+from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName, RecordNumber, Token
+from reconciler.core.records import Claim, ProjectRecord, Purged, RunCreated, RunRecord
 
 UNSIGNED = Token("")
 

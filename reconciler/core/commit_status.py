@@ -15,20 +15,9 @@ from urllib.parse import quote
 
 from reconciler.core.decide import StartStage, Wait, decide
 from reconciler.core.desired import Desired, Forge, Next, Project
-from reconciler.core.ledger import (
-    Aborted,
-    Claim,
-    DesiredSeen,
-    Done,
-    Failed,
-    Ledger,
-    Lost,
-    ProjectHistory,
-    Run,
-    RunCreated,
-    RunPhase,
-)
+from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
 from reconciler.core.names import Commit, ProjectName, RunNumber, run_directory
+from reconciler.core.records import Aborted, Claim, DesiredSeen, Done, Failed, Lost, RunCreated
 from reconciler.core.requests import canonical, request_conditions
 
 DESCRIPTION = 140

@@ -6,8 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.core.desired import Network
-from reconciler.core.ledger import Claim, Run
+from reconciler.core.ledger import Run
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, ShareId, StageName, Token
+from reconciler.core.records import Claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

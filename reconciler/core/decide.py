@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, StageOverride, Then, Workspace
 from reconciler.core.environment import run_environment
-from reconciler.core.ledger import Base, DesiredSeen, Failed, Lost, ProjectHistory, Run, RunPhase
+from reconciler.core.ledger import ProjectHistory, Run, RunPhase
 from reconciler.core.names import ProjectName, RunNumber, StageName
+from reconciler.core.records import Base, DesiredSeen, Failed, Lost
 from reconciler.core.requests import line_of, renewed, request_is_due, request_line, yaml_environment, yaml_word
 from reconciler.core.status import ProjectPhase
 

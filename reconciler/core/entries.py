@@ -2,10 +2,11 @@
 
 from reconciler.core.desired import Desired, NodePolicy, Secret
 from reconciler.core.environment import Setting
-from reconciler.core.ledger import Aborted, Failed, Ledger, Lost, ProjectHistory, Released, Run, RunPhase
+from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
 from reconciler.core.names import ProjectName, StageName, run_directory
 from reconciler.core.nodes import Node
 from reconciler.core.placement import claims_of, limited
+from reconciler.core.records import Aborted, Failed, Lost, Released
 from reconciler.core.status import NodeStatus, RunStatus, StageState, StageStatus, condition
 
 MASK = "********"

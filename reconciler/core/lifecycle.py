@@ -13,9 +13,10 @@ from reconciler.core.actions import PublishProject, PublishRun, Purge, RemoveRem
 from reconciler.core.decide import Wait, purging, source_behind
 from reconciler.core.desired import Desired, Project
 from reconciler.core.draft import Draft
-from reconciler.core.ledger import Aborted, Deleted, Ledger, Outcome, ProjectHistory, Purged, Restored, Run
+from reconciler.core.ledger import Ledger, ProjectHistory, Run
 from reconciler.core.names import Commit, NodeName, ProjectName
 from reconciler.core.problems import Problem
+from reconciler.core.records import Aborted, Deleted, Outcome, Purged, Restored
 from reconciler.core.status import Condition, ProjectPhase, condition
 from reconciler.core.supervise import supervise
 

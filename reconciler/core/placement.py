@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.desired import Desired, NodePolicy, Requires
-from reconciler.core.ledger import Ledger, Run, RunCreated
+from reconciler.core.ledger import Ledger, Run
 from reconciler.core.names import NodeName, ProjectName
 from reconciler.core.nodes import Capacity, Node
+from reconciler.core.records import RunCreated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

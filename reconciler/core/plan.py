@@ -19,11 +19,12 @@ from reconciler.core.decide import (
 )
 from reconciler.core.desired import Desired, Project
 from reconciler.core.draft import Draft, Me, Plan
-from reconciler.core.ledger import DesiredSeen, Ledger, ProjectHistory, RunPhase
+from reconciler.core.ledger import Ledger, ProjectHistory, RunPhase
 from reconciler.core.lifecycle import known_projects, plan_absent, plan_remains, plan_return, unconfirmed
 from reconciler.core.names import ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.placement import usage
+from reconciler.core.records import DesiredSeen
 from reconciler.core.requests import canonical
 from reconciler.core.start import plan_start
 from reconciler.core.supervise import reserve_leftovers, supervise, sweep

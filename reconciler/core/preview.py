@@ -13,10 +13,11 @@ from reconciler.core.decide import Decision, RunOpen, StartStage, Wait, decide
 from reconciler.core.desired import Desired, Project
 from reconciler.core.draft import Header
 from reconciler.core.environment import run_environment
-from reconciler.core.ledger import Aborted, DesiredSeen, Done, Ledger, ProjectHistory, Record, Run, RunRecord
+from reconciler.core.ledger import Ledger, ProjectHistory, Run
 from reconciler.core.lifecycle import absent, obstacle, unconfirmed
 from reconciler.core.names import ProjectName, RecordNumber, RunNumber, StageName
 from reconciler.core.nodes import Node
+from reconciler.core.records import Aborted, DesiredSeen, Done, Record, RunRecord
 from reconciler.core.report import explain
 from reconciler.core.requests import abort_conditions, canonical, line_of, renewed, request_conditions, request_line
 from reconciler.core.status import ProjectPhase

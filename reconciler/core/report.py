@@ -20,13 +20,14 @@ from reconciler.core.conditions import (
 from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
 from reconciler.core.desired import Desired, Project
 from reconciler.core.entries import node_entry, run_entry, stage_entry
-from reconciler.core.ledger import Claim, Failed, Ledger, ProjectHistory, Released, Run
+from reconciler.core.ledger import Ledger, ProjectHistory, Run
 from reconciler.core.lifecycle import absent, deletion_conditions, known_projects, unconfirmed
 from reconciler.core.names import NodeName, PipelineName, ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.placement import Need, place, usage
 from reconciler.core.problems import Severity
 from reconciler.core.proposals import offer, proposals_of
+from reconciler.core.records import Claim, Failed, Released
 from reconciler.core.requests import line_of, renewed, request_conditions
 from reconciler.core.start import by_node, queued, requires_of
 from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status, WaitingFor, condition

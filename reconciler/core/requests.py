@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from reconciler.core.desired import Environment, EnvironmentValue, Next, Project, Secret, Then
-from reconciler.core.ledger import DesiredSeen, ProjectHistory, Run, RunPhase
+from reconciler.core.ledger import ProjectHistory, Run, RunPhase
 from reconciler.core.names import RunNumber, StageName
+from reconciler.core.records import DesiredSeen
 from reconciler.core.status import Condition, condition
 
 

@@ -7,9 +7,10 @@ from reconciler.core.decide import StartStage, Wait
 from reconciler.core.desired import NodePolicy, Project, Requires, Stage, Then
 from reconciler.core.draft import Draft
 from reconciler.core.environment import run_environment
-from reconciler.core.ledger import Claim, ProjectHistory, Run, RunCreated
+from reconciler.core.ledger import ProjectHistory, Run
 from reconciler.core.names import NodeName, ProjectName, RecordNumber
 from reconciler.core.placement import Placement, Used, choose_gpus, limited, need_of, place
+from reconciler.core.records import Claim, RunCreated
 from reconciler.core.requests import canonical
 from reconciler.core.status import ProjectPhase
 

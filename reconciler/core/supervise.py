@@ -17,10 +17,11 @@ from reconciler.core.containers import ClaimKey, Container, ContainerState, clai
 from reconciler.core.decide import Wait
 from reconciler.core.desired import Project
 from reconciler.core.draft import Draft
-from reconciler.core.ledger import Aborted, Claim, Failed, Lost, Released, Run
+from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
 from reconciler.core.outcome import SLACK, may_be_collateral
 from reconciler.core.placement import Used
+from reconciler.core.records import Aborted, Claim, Failed, Lost, Released
 from reconciler.core.start import plan_attempt
 from reconciler.core.status import ProjectPhase
 

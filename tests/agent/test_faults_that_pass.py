@@ -13,8 +13,8 @@ import pytest
 
 from reconciler.agent.loop import Loop, Wakeup
 from reconciler.agent.workers import Job, Workers
-from reconciler.core.ledger import ProjectRecord
 from reconciler.core.names import ProjectName, RunNumber
+from reconciler.core.records import ProjectRecord
 from reconciler.errors import Transient
 from tests.fakes.build import CROSSING, a_pipeline, a_project, a_stage
 from tests.fakes.lab import Lab

@@ -4,8 +4,8 @@ import pytest
 
 from reconciler.core.containers import ContainerState
 from reconciler.core.desired import Gpus, Pipeline, Requires, Secret
-from reconciler.core.ledger import Aborted, Done, Failed, Released
 from reconciler.core.names import ProjectName, RunNumber
+from reconciler.core.records import Aborted, Done, Failed, Released
 from reconciler.core.status import ProjectPhase, ProjectStatus
 from reconciler.errors import BadInput
 from tests.fakes.build import CROSSING, a_gpu, a_next, a_pipeline, a_project, a_stage

@@ -4,8 +4,8 @@ from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.node import Agent
 from reconciler.core.actions import CreateRun, PublishProject
 from reconciler.core.desired import Project
-from reconciler.core.ledger import RewriteAccepted
 from reconciler.core.names import Commit, ProjectName, RecordNumber, Token
+from reconciler.core.records import RewriteAccepted
 from reconciler.readers.live import LiveReader
 from tests.fakes.build import CROSSING, NOW, a_next, a_pipeline, a_project
 from tests.fakes.lab import FakeSource, Lab

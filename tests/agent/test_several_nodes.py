@@ -1,8 +1,8 @@
 """Several nodes on one share: each run claimed once, work spreads, the dead are replaced."""
 
 from reconciler.adapters.share import SharedDirectory
-from reconciler.core.ledger import Claim, RunCreated
 from reconciler.core.names import ProjectName
+from reconciler.core.records import Claim, RunCreated
 from tests.fakes.build import CROSSING, a_pipeline, a_project, a_stage
 from tests.fakes.lab import FakeSource, Lab
 

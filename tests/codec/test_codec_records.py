@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from reconciler.codec.records import KINDS, dump_record, load_record
 from reconciler.core.desired import Requires, Secret
 from reconciler.core.environment import Setting
-from reconciler.core.ledger import RECORD_VERSION, Claim, Done, LogPointer, RunCreated
 from reconciler.core.nodes import Capacity
+from reconciler.core.records import RECORD_VERSION, Claim, Done, LogPointer, RunCreated
 from reconciler.errors import RecordUnreadable
 
 # Only what types can't tell: the ledger's times are UTC, its numbers finite.

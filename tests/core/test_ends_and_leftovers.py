@@ -6,10 +6,11 @@ from reconciler.core.actions import CreateRun, FinishRun, StopContainer
 from reconciler.core.containers import Container, ContainerState
 from reconciler.core.desired import Gpus, Requires
 from reconciler.core.draft import Plan
-from reconciler.core.ledger import Released, Run
+from reconciler.core.ledger import Run
 from reconciler.core.names import RunNumber
 from reconciler.core.outcome import SLACK
 from reconciler.core.plan import plan
+from reconciler.core.records import Released
 from tests.fakes.build import (
     CROSSING,
     a_claim,

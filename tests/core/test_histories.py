@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from reconciler.core.actions import PublishRun
 from reconciler.core.decide import Decision, StartStage, Wait, decide
 from reconciler.core.draft import Plan
-from reconciler.core.ledger import Aborted, DesiredSeen, Ledger, ProjectHistory
+from reconciler.core.ledger import Ledger, ProjectHistory
 from reconciler.core.names import NodeName, ProjectName
+from reconciler.core.records import Aborted, DesiredSeen
 from reconciler.core.requests import canonical
 from tests.fakes.build import a_node
 from tests.fakes.history import CONFLICT, Files, Fleet, History, changed, path_of

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from reconciler.core.desired import Then
-from reconciler.core.ledger import ProjectHistory, ProjectRecord, Run, RunRecord
+from reconciler.core.ledger import ProjectHistory, Run
 from reconciler.core.names import RecordNumber
+from reconciler.core.records import ProjectRecord, RunRecord
 from reconciler.core.requests import canonical
 from tests.fakes.build import (
     CROSSING,

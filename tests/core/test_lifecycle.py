@@ -13,26 +13,13 @@ from reconciler.core.actions import CreateRun, PublishProject, PublishRun, Purge
 from reconciler.core.containers import ContainerState
 from reconciler.core.desired import Desired, Project, Site
 from reconciler.core.draft import Me, Plan
-from reconciler.core.ledger import (
-    Aborted,
-    Claim,
-    Deleted,
-    DesiredSeen,
-    Ledger,
-    ProjectHistory,
-    Purged,
-    Restored,
-    Retired,
-    RewriteAccepted,
-    Run,
-    RunCreated,
-    RunPhase,
-)
+from reconciler.core.ledger import Ledger, ProjectHistory, Retired, Run, RunPhase
 from reconciler.core.lifecycle import unconfirmed
 from reconciler.core.names import Blob, Commit, NodeName, ProjectName, RecordNumber, RunNumber
 from reconciler.core.nodes import Node
 from reconciler.core.plan import plan
 from reconciler.core.problems import Problem, Severity
+from reconciler.core.records import Aborted, Claim, Deleted, DesiredSeen, Purged, Restored, RewriteAccepted, RunCreated
 from reconciler.core.report import report
 from reconciler.core.status import ProjectPhase
 from tests.fakes.build import (

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from reconciler.core.containers import Container, ContainerState
-from reconciler.core.ledger import Run, RunRecord
+from reconciler.core.ledger import Run
 from reconciler.core.outcome import Ending, Outage, Verdict, judge
+from reconciler.core.records import RunRecord
 from tests.fakes.build import NOW, a_claim, a_container, a_key, a_run, released
 
 RUN = a_run(1, "detect", a_claim(), retries_exit_codes=(75,), timeout=60.0)

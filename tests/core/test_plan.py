@@ -5,10 +5,11 @@ from dataclasses import replace
 from reconciler.core.actions import CreateRun, PublishOutput, PublishProject, PublishRun
 from reconciler.core.desired import Desired, Gpus, NodePolicy, Requires
 from reconciler.core.draft import Plan
-from reconciler.core.ledger import Aborted, DesiredSeen, Ledger, ProjectHistory
+from reconciler.core.ledger import Ledger, ProjectHistory
 from reconciler.core.names import Blob, Commit, RunNumber
 from reconciler.core.nodes import Node
 from reconciler.core.plan import plan
+from reconciler.core.records import Aborted, DesiredSeen
 from reconciler.core.start import RANK_DELAY
 from tests.fakes.build import (
     BOOT,

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from reconciler.core.actions import CreateRun
 from reconciler.core.containers import ContainerState
 from reconciler.core.desired import Desired, Gpus, Project, Requires
-from reconciler.core.ledger import Claim, Ledger, Run, RunRecord
+from reconciler.core.ledger import Ledger, Run
 from reconciler.core.names import Blob, Commit, ProjectName, RunNumber
 from reconciler.core.nodes import Node
 from reconciler.core.plan import plan
+from reconciler.core.records import Claim, RunRecord
 from tests.fakes.build import (
     COMMIT,
     GIB,

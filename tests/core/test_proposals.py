@@ -9,10 +9,11 @@ from reconciler.core.decide import decide
 from reconciler.core.desired import Confirm, Desired, Forge, Next, Requires, Secret, Site, Then
 from reconciler.core.entries import MASK
 from reconciler.core.environment import Setting
-from reconciler.core.ledger import Ledger, LogPointer, Run
+from reconciler.core.ledger import Ledger, Run
 from reconciler.core.names import Blob, Commit, RunNumber, StageName
 from reconciler.core.proposal_text import described, subject
 from reconciler.core.proposals import Proposal, Standing, differences, merge_command, proposals
+from reconciler.core.records import LogPointer
 from reconciler.core.report import report
 from reconciler.core.requests import request_is_due
 from reconciler.core.status import ProjectStatus

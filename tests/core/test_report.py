@@ -9,10 +9,11 @@ import pytest
 from reconciler.core.desired import Confirm, Desired, Forge, NodePolicy, Secret, Site
 from reconciler.core.entries import MASK
 from reconciler.core.environment import Setting
-from reconciler.core.ledger import Ledger, LogPointer, Run, RunPhase
+from reconciler.core.ledger import Ledger, Run, RunPhase
 from reconciler.core.names import Commit, NodeName
 from reconciler.core.nodes import Node
 from reconciler.core.problems import Problem, Severity
+from reconciler.core.records import LogPointer
 from reconciler.core.report import explain, report
 from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status
 from tests.fakes.build import (

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from reconciler.core.decide import Decision, RunOpen, Wait, decide
 from reconciler.core.desired import Confirm, Project, Secret, Then
-from reconciler.core.ledger import DesiredSeen, ProjectHistory, Run
+from reconciler.core.ledger import ProjectHistory, Run
 from reconciler.core.names import PipelineName, RecordNumber, RunNumber, StageName
+from reconciler.core.records import DesiredSeen
 from reconciler.core.requests import (
     abort_conditions,
     canonical,

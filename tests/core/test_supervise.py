@@ -17,9 +17,10 @@ from reconciler.core.actions import (
 )
 from reconciler.core.containers import ContainerState
 from reconciler.core.draft import Plan
-from reconciler.core.ledger import Claim, Lost, Released, Run, RunCreated
+from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName, Token
 from reconciler.core.plan import plan
+from reconciler.core.records import Claim, Lost, Released, RunCreated
 from reconciler.core.start import RANK_DELAY
 from reconciler.core.supervise import MAX_BACKOFF, backoff
 from tests.fakes.build import (

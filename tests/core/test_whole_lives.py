@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.desired import Gpus, Requires
-from reconciler.core.ledger import Claim, Ledger, Run
+from reconciler.core.ledger import Ledger, Run
 from reconciler.core.placement import Used, claims_of, usage
+from reconciler.core.records import Claim
 from tests.fakes.build import (
     a_claim,
     a_desired,

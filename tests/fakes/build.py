@@ -9,22 +9,7 @@ from reconciler.core.decide import StartStage
 from reconciler.core.desired import Desired, Next, Pipeline, Project, Retries, Stage
 from reconciler.core.draft import Header, Me
 from reconciler.core.environment import Setting
-from reconciler.core.ledger import (
-    Aborted,
-    Base,
-    Claim,
-    DesiredSeen,
-    Done,
-    Failed,
-    Ledger,
-    Lost,
-    ProjectHistory,
-    ProjectRecord,
-    Released,
-    Run,
-    RunCreated,
-    RunRecord,
-)
+from reconciler.core.ledger import Ledger, ProjectHistory, Run
 from reconciler.core.names import (
     Blob,
     Commit,
@@ -38,6 +23,19 @@ from reconciler.core.names import (
     Token,
 )
 from reconciler.core.nodes import Capacity, Gpu, Node, NodeRecord
+from reconciler.core.records import (
+    Aborted,
+    Base,
+    Claim,
+    DesiredSeen,
+    Done,
+    Failed,
+    Lost,
+    ProjectRecord,
+    Released,
+    RunCreated,
+    RunRecord,
+)
 from reconciler.core.requests import canonical
 
 SHARE = ShareId("11111111-2222-3333-4444-555555555555")

@@ -8,22 +8,9 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from reconciler.core.desired import Confirm, Pipeline, Project, Then
-from reconciler.core.ledger import (
-    Aborted,
-    Claim,
-    DesiredSeen,
-    Done,
-    Failed,
-    Ledger,
-    Lost,
-    ProjectHistory,
-    Released,
-    Run,
-    RunCreated,
-    RunPhase,
-    RunRecord,
-)
+from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
 from reconciler.core.names import ProjectName
+from reconciler.core.records import Aborted, Claim, DesiredSeen, Done, Failed, Lost, Released, RunCreated, RunRecord
 from reconciler.core.requests import canonical
 from tests.fakes.history import History
 

@@ -19,9 +19,10 @@ from reconciler.agent.node import Agent
 from reconciler.agent.ports import Fetched
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Pipeline, Project, Site
-from reconciler.core.ledger import ProjectHistory, RewriteAccepted, Run
+from reconciler.core.ledger import ProjectHistory, Run
 from reconciler.core.names import Blob, Commit, NodeName, ProjectName, Token
 from reconciler.core.nodes import Gpu
+from reconciler.core.records import RewriteAccepted
 from reconciler.errors import Transient
 from tests.fakes.build import CROSSING, GIB, a_desired
 from tests.fakes.runtime import FakeRuntime

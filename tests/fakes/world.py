@@ -24,24 +24,12 @@ from reconciler.core.actions import (
 from reconciler.core.containers import ClaimKey, Container, ContainerState
 from reconciler.core.desired import Desired
 from reconciler.core.draft import Me, Plan
-from reconciler.core.ledger import (
-    Claim,
-    Deleted,
-    Done,
-    Failed,
-    Ledger,
-    ProjectHistory,
-    Purged,
-    Released,
-    Retired,
-    Run,
-    RunCreated,
-    RunRecord,
-)
+from reconciler.core.ledger import Ledger, ProjectHistory, Retired, Run
 from reconciler.core.names import Commit, NodeName, ProjectName, Token
 from reconciler.core.nodes import Node
 from reconciler.core.outcome import Verdict, judge
 from reconciler.core.plan import plan
+from reconciler.core.records import Claim, Deleted, Done, Failed, Purged, Released, RunCreated, RunRecord
 from tests.fakes.build import BOOT, NOW, SHARE, a_container, header, me
 
 

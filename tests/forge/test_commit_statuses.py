@@ -7,8 +7,9 @@ import pytest
 
 from reconciler.core.commit_status import CommitState, CommitStatus, commit_statuses, page_of
 from reconciler.core.desired import Desired, Forge, Project
-from reconciler.core.ledger import Ledger, ProjectHistory, ProjectRecord, Run, RunRecord
+from reconciler.core.ledger import Ledger, ProjectHistory, Run
 from reconciler.core.names import Blob, Commit
+from reconciler.core.records import ProjectRecord, RunRecord
 from reconciler.core.requests import canonical
 from tests.fakes.build import (
     CROSSING,

@@ -8,8 +8,8 @@ import pytest
 from reconciler.adapters.git import StateRepository
 from reconciler.adapters.share import SharedDirectory
 from reconciler.codec.heartbeat import WorksFrom, works_from
-from reconciler.core.ledger import RewriteAccepted
 from reconciler.core.names import Commit, NodeName, Token
+from reconciler.core.records import RewriteAccepted
 from reconciler.errors import SourceUnavailable
 from reconciler.readers.rewritten import look_for_rewrite
 from tests.fakes.build import CROSSING, A, a_node, a_seen, header

@@ -7,8 +7,8 @@ import pytest
 from reconciler.adapters.git import GitSource, GitTree, StateRepository
 from reconciler.adapters.git.comparison import bring, compare, describe
 from reconciler.core.desired import Desired
-from reconciler.core.ledger import RewriteAccepted
 from reconciler.core.names import Commit
+from reconciler.core.records import RewriteAccepted
 from reconciler.errors import BadInput
 from tests.fakes.build import header
 from tests.git.conftest import Forge

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.adapters.share import SharedDirectory
-from reconciler.core.ledger import Aborted, Deleted, ProjectRecord, Purged, Restored
 from reconciler.core.names import Commit, ProjectName, RecordNumber, RunNumber, Token
+from reconciler.core.records import Aborted, Deleted, ProjectRecord, Purged, Restored
 from reconciler.errors import ShareUnavailable
 from tests.fakes.build import COMMIT, CROSSING, a_claim, a_created, a_run, a_seen, aborted, done, header
 

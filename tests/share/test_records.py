@@ -13,8 +13,9 @@ import pytest
 from reconciler.adapters.share import SharedDirectory
 from reconciler.adapters.share.records import RecordStore, record_name
 from reconciler.codec.records import dump_record
-from reconciler.core.ledger import Claim, Run
+from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName, Token
+from reconciler.core.records import Claim
 from reconciler.errors import RecordUnreadable, ShareUnavailable
 from tests.fakes.build import CROSSING, a_claim, a_created, a_seen, done, failed
 

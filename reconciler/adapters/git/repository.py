@@ -20,8 +20,8 @@ from typing import TypeVar
 from reconciler.adapters.git.command import Broken, GitCommand, TimedOut
 from reconciler.adapters.git.remote import Remote, check_branch, explain
 from reconciler.adapters.git.tree import GitTree
-from reconciler.core.ledger import RewriteAccepted
 from reconciler.core.names import Commit, Token
+from reconciler.core.records import RewriteAccepted
 from reconciler.errors import SourceUnavailable
 
 Answer = TypeVar("Answer")

@@ -7,8 +7,8 @@ from reconciler.adapters.git.repository import StateRepository
 from reconciler.adapters.git.tree import GitTree
 from reconciler.agent.ports import Fetched
 from reconciler.core.desired import Desired
-from reconciler.core.ledger import RewriteAccepted
 from reconciler.core.names import Commit, Token
+from reconciler.core.records import RewriteAccepted
 from reconciler.errors import BadInput, SourceUnavailable
 
 

@@ -13,8 +13,9 @@ from reconciler.adapters.share.names import is_there, make_below, refresh
 from reconciler.codec.convert import read_time
 from reconciler.core.containers import Paths
 from reconciler.core.desired import Workspace
-from reconciler.core.ledger import Base, Claim, Run, RunCreated
+from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
+from reconciler.core.records import Base, Claim, RunCreated
 from reconciler.errors import StartFailed
 
 

@@ -25,30 +25,26 @@ from reconciler.adapters.share.retired import RetiredProjects
 from reconciler.agent.ports import NodeFiles
 from reconciler.codec.records import dump_record, load_record
 from reconciler.core.containers import Paths
-from reconciler.core.ledger import (
+from reconciler.core.ledger import Ledger, ProjectHistory, Retired, Run, RunPhase
+from reconciler.core.names import NodeName, ProjectName, RecordNumber, ShareId
+from reconciler.core.nodes import NodeRecord
+from reconciler.core.records import (
     Aborted,
     Claim,
     Deleted,
     DesiredSeen,
     Done,
     Failed,
-    Ledger,
     Lost,
-    ProjectHistory,
     ProjectRecord,
     Purged,
     Released,
     Restored,
-    Retired,
     RewriteAccepted,
-    Run,
     RunCreated,
-    RunPhase,
     RunRecord,
     SiteRecord,
 )
-from reconciler.core.names import NodeName, ProjectName, RecordNumber, ShareId
-from reconciler.core.nodes import NodeRecord
 from reconciler.errors import RecordUnreadable, ShareUnavailable
 
 FORMAT = 1

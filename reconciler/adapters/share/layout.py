@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.core.ledger import Base
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, StageName, run_directory
+from reconciler.core.records import Base
 
 
 @dataclass(frozen=True, slots=True)

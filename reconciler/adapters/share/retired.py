@@ -16,8 +16,9 @@ from pathlib import Path
 from reconciler.adapters.share.layout import Layout
 from reconciler.adapters.share.names import is_there
 from reconciler.adapters.share.records import record_name
-from reconciler.core.ledger import Purged, Retired
+from reconciler.core.ledger import Retired
 from reconciler.core.names import ProjectName, RecordNumber
+from reconciler.core.records import Purged
 from reconciler.errors import RecordUnreadable
 
 ENTRY = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)\.([0-9]{8,})")
