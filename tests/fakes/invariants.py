@@ -10,7 +10,20 @@ from typing import TypeVar
 from reconciler.core.desired import Confirm, Pipeline, Project, Then
 from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
 from reconciler.core.names import ProjectName
-from reconciler.core.records import Aborted, Claim, DesiredSeen, Done, Failed, Lost, Released, RunCreated, RunRecord
+from reconciler.core.records import (
+    Aborted,
+    Claim,
+    Deleted,
+    DesiredSeen,
+    Done,
+    Failed,
+    Lost,
+    Purged,
+    Released,
+    Restored,
+    RunCreated,
+    RunRecord,
+)
 from reconciler.core.requests import canonical
 from tests.fakes.history import History
 
@@ -25,15 +38,18 @@ def check(ledger: Ledger, git: History) -> None:
 
 
 def records_are_contiguous_and_git_only_moves_forward(_: ProjectName, history: ProjectHistory, git: History) -> None:
-    assert [record.number for record in history.records] == list(range(1, len(history.records) + 1))
-    commits = [git.number(record.commit) for record in history.records]
+    first = history.retired.record + 1 if history.retired else 1
+    assert [record.number for record in history.records] == list(range(first, first + len(history.records)))
+    before = [history.retired.commit] if history.retired else []
+    commits = [git.number(commit) for commit in (*before, *(record.commit for record in history.records))]
     assert commits == sorted(commits), "somebody recorded what an older commit says"
     for run in history.runs:
         assert [record.number for record in run.records] == list(range(1, len(run.records) + 1))
 
 
 def runs_are_numbered_and_only_the_last_is_open(_: ProjectName, history: ProjectHistory, __: History) -> None:
-    assert [run.number for run in history.runs] == list(range(1, len(history.runs) + 1))
+    first = history.retired.run + 1 if history.retired else 1
+    assert [run.number for run in history.runs] == list(range(first, first + len(history.runs)))
     assert all(run.is_final for run in history.runs[:-1]), "a run began while another one was going"
 
 
@@ -120,9 +136,29 @@ def required_environment_is_there(name: ProjectName, history: ProjectHistory, gi
 
 
 def only_the_run_that_a_commit_names_is_aborted(name: ProjectName, history: ProjectHistory, git: History) -> None:
+    """Or all of them: where a commit deletes the project."""
     for run in history.runs:
         if isinstance(run.last, Aborted):
-            assert git.at(run.last.commit).projects[name].abort == run.number
+            project = git.at(run.last.commit).projects.get(name)
+            assert project is None or project.abort == run.number
+
+
+def a_deleted_project_rests(name: ProjectName, history: ProjectHistory, git: History) -> None:
+    """Between DELETED and RESTORED nothing is begun, and each of them is true of its commit."""
+    before: Deleted | Restored | Purged | None = None
+    for record in history.records:
+        match record:
+            case Deleted():
+                assert before is None or isinstance(before, Restored)
+                assert name not in git.at(record.commit).projects, "deleted although its file is there"
+            case Restored():
+                assert isinstance(before, Deleted)
+                assert name in git.at(record.commit).projects, "restored without a file"
+            case Purged():
+                assert isinstance(before, Deleted)
+            case _:
+                assert before is None or isinstance(before, Restored), "went on although deleted"
+        before = record if isinstance(record, Deleted | Restored | Purged) else before
 
 
 def _project(git: History, name: ProjectName, record: RunCreated) -> Project:
@@ -145,4 +181,5 @@ CHECKS: tuple[Callable[[ProjectName, ProjectHistory, History], None], ...] = (
     unasked_runs_follow_a_success_in_order,
     required_environment_is_there,
     only_the_run_that_a_commit_names_is_aborted,
+    a_deleted_project_rests,
 )
