@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.decide import Decision, RunOpen, Wait, decide
 from reconciler.core.desired import Confirm, Project, Secret, Then
-from reconciler.core.ledger import ProjectHistory, Run
+from reconciler.core.ledger import ProjectHistory, Retired, Run
 from reconciler.core.names import PipelineName, RecordNumber, RunNumber, StageName
 from reconciler.core.records import DesiredSeen
 from reconciler.core.requests import (
@@ -22,6 +22,7 @@ from reconciler.core.requests import (
 )
 from reconciler.core.status import ProjectPhase
 from tests.fakes.build import (
+    COMMIT,
     a_claim,
     a_created,
     a_desired,
@@ -294,6 +295,18 @@ def test_two_requests_merged_one_after_the_other_start_one_run() -> None:
     assert conditions(a_project(next=second), history) == {
         "RequestStale": "next is stale (the last run is 3); to ask again write: next: {stage: report, after: 3}"
     }
+
+
+def test_a_request_of_a_purged_namesakes_time_is_stale() -> None:
+    """Numbers go on above the namesake's, so its runs are past for good."""
+    history = ProjectHistory(retired=Retired(record=RecordNumber(9), run=RunNumber(7), commit=COMMIT))
+    for after in (4, 7):
+        told = conditions(a_project(next=a_next("detect", after)), history)
+        assert told == {
+            "RequestStale": "next is stale (the last run is none); to ask again write: next: {stage: detect}"
+        }
+    assert "RequestPending" in conditions(a_project(next=a_next("detect", 8)), history)
+    assert abort_conditions(a_project(abort=RunNumber(7)), history) == ()
 
 
 def test_a_request_for_a_run_long_past_does_nothing_and_says_what_to_write() -> None:
