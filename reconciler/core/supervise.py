@@ -166,16 +166,27 @@ def sweep(draft: Draft) -> None:
     """
     for container in draft.me.containers:
         key = container.key
-        found = _superseded(draft, key)
-        if found is None or key in draft.me.starting:
+        because = _why_over(draft, key)
+        if not because or key in draft.me.starting:
             continue
-        run, _ = found
-        because = "Recorded" if run.records[key.number].node == draft.me.name else "Superseded"
         if container.state is ContainerState.RUNNING:
             if key not in draft.me.stopping:
-                draft.actions.append(StopContainer(project=key.project, container=container, because="Superseded"))
+                stopped = "Superseded" if because == "Recorded" else because
+                draft.actions.append(StopContainer(project=key.project, container=container, because=stopped))
         elif key in draft.me.logged or key not in draft.me.followed:
             draft.actions.append(RemoveContainer(project=key.project, container=container, because=because))
+
+
+def _why_over(draft: Draft, key: ClaimKey) -> str:
+    """Nothing while the claim is in force, or was never heard of."""
+    retired = draft.ledger.history(key.project).retired
+    if retired is not None and key.run <= retired.run:
+        return "Purged"  # while this node was away; no record of the run is left
+    found = _superseded(draft, key)
+    if found is None:
+        return ""
+    run, _ = found
+    return "Recorded" if run.records[key.number].node == draft.me.name else "Superseded"
 
 
 def _superseded(draft: Draft, key: ClaimKey) -> tuple[Run, Claim] | None:

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.actions import CreateRun, PublishProject, PublishRun, Purge, StartContainer
+from reconciler.core.actions import (
+    CreateRun,
+    PublishProject,
+    PublishRun,
+    Purge,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+)
 from reconciler.core.containers import ContainerState
 from reconciler.core.desired import Desired, Project, Site
 from reconciler.core.draft import Me, Plan
@@ -564,3 +572,30 @@ def test_an_aborted_run_of_a_deleted_project_was_aborted_by_the_deletion() -> No
     run = world.ledger.history(CROSSING).runs[0]
     assert run.phase is RunPhase.ABORTED
     assert isinstance(run.records[0], Claim)
+
+
+# --- nodes that were away while a project was purged ---
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [(ContainerState.RUNNING, StopContainer), (ContainerState.EXITED, RemoveContainer)]
+)
+def test_a_node_that_comes_back_ends_what_it_ran_for_a_project_that_was_purged(
+    state: ContainerState, expected: type
+) -> None:
+    """Nobody waited for it, and no record of the run is left: it would hold its devices, or lie there, for ever."""
+    container = a_container(a_key(a_run(2, "track", a_claim())), state)
+    [action] = planned(without_file(), purged_long_ago(last_run=2), seeing(containers=(container,))).actions
+    assert isinstance(action, expected)
+    assert action.because == "Purged"
+
+
+def test_a_container_above_the_last_number_that_was_purged_is_nobody_s_to_stop() -> None:
+    """It may belong to a namesake whose records a restored share has lost."""
+    container = a_container(a_key(a_run(3, "track", a_claim())), ContainerState.RUNNING)
+    assert not planned(without_file(), purged_long_ago(last_run=2), seeing(containers=(container,))).actions
+
+
+def purged_long_ago(*, last_run: int) -> Ledger:
+    retired = Retired(record=RecordNumber(9), run=RunNumber(last_run), commit=GONE)
+    return Ledger(share=SHARE, projects={CROSSING: ProjectHistory(retired=retired)})
