@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -168,11 +169,11 @@ class Agent:
 
     def fetch(self) -> bool:
         """Look at the remote; True if there is a new desired commit."""
-        before = self._fetched.desired
+        before, began = self._fetched.desired, self._clock.monotonic()
         found = self._source.fetch(self._ledger.site if self._ledger is not None else ())
         if found.error and found.error != self._fetched.error:
             log.warning("source_fault", reason=found.reason, error=found.error)
-        self._fetched = found
+        self._fetched = found if found.error else replace(found, asked=began)
         return found.desired is not None and (before is None or found.desired.commit != before.commit)
 
     def beat(self) -> None:
@@ -208,7 +209,7 @@ class Agent:
             contained=self._ancestry.of(desired.commit, ledger, followed=fetched.followed),
             memory=self._memory,
             may_claim=not self._liveness.error,
-            source_answers=not fetched.error,
+            source_asked=fetched.asked,
             share_time=self._share_time.look(ledger),
         )
         todo = plan(desired, ledger, self._liveness.nodes(), me)

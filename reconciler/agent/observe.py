@@ -115,7 +115,7 @@ def look_at_myself(
     contained: frozenset[Commit],
     memory: Memory,
     may_claim: bool,
-    source_answers: bool,
+    source_asked: float | None,
     share_time: datetime | None,
 ) -> Me:
     found = containers.snapshot()
@@ -132,7 +132,7 @@ def look_at_myself(
         containers=found,
         ran_for=containers.ran_for(found),
         engine_answers=not containers.engine_error,
-        source_answers=source_answers,
+        source_asked=source_asked,
         share_time=share_time,
         starting=_keys(jobs, "start") - present,  # a start's worker stays on to follow what it has started
         followed=_keys(jobs, "start") | _keys(jobs, "follow") | logged,

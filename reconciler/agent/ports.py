@@ -102,6 +102,7 @@ class Fetched:
     error: str = ""
     reason: str = ""
     followed: Token | None = None  # of the last accepted rewrite that this clone went along with
+    asked: float | None = None  # monotonic, of the agent: when it asked, if the remote answered
 
 
 class Source(Protocol):

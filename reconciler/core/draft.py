@@ -52,7 +52,7 @@ class Me:
     containers: tuple[Container, ...] = ()
     ran_for: Mapping[ClaimKey, float] = field(default_factory=dict)  # seconds, of those that run
     engine_answers: bool = True
-    source_answers: bool = True  # desired is what the remote said when it was last asked
+    source_asked: float | None = None  # monotonic: when we put the question that desired answers; None: no answer
     share_time: datetime | None = None  # the share's own clock, at most a little late; None: not known
     starting: frozenset[ClaimKey] = frozenset()  # being prepared or started by us at this moment
     followed: frozenset[ClaimKey] = frozenset()  # somebody writes, or has written, their log

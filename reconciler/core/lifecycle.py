@@ -212,15 +212,21 @@ def _abort(draft: Draft, name: ProjectName, history: ProjectHistory) -> bool:
 
 
 def _may_purge(draft: Draft, name: ProjectName, history: ProjectHistory) -> bool:
-    """The one step that can't be undone: only with git in sight, the time over, and nothing left to stop."""
-    is_fresh = draft.me.source_answers and not draft.is_behind(history)
+    """The one step that can't be undone: only with the time over, nothing left to stop, and git asked once more."""
     return (
-        is_fresh
+        not draft.is_behind(history)
         and name not in draft.desired.projects
         and obstacle(draft.desired, name) is None
         and _retention_is_over(draft, history)
         and _has_stopped(draft, name, history)
+        and _git_was_asked_since(draft, name, history)
     )
+
+
+def _git_was_asked_since(draft: Draft, name: ProjectName, history: ProjectHistory) -> bool:
+    """Since nothing else stands in the way. A machine that slept through the retention has yet to hear of its end."""
+    first_met = draft.me.monotonic - draft.age(f"purge {name}/{history.next_number}")
+    return draft.me.source_asked is not None and draft.me.source_asked > first_met
 
 
 def _retention_is_over(draft: Draft, history: ProjectHistory) -> bool:

@@ -66,7 +66,8 @@ def without_file(**fields: object) -> Desired:
 
 
 def seeing(*commits: Commit, name: str = "a", **fields: object) -> Me:
-    return me(name, contained=frozenset({COMMIT, GONE, *commits}), share_time=NOW, **fields)
+    known = {"contained": frozenset({COMMIT, GONE, *commits}), "share_time": NOW, "source_asked": 1001.0}
+    return me(name, **{**known, **fields})
 
 
 def deleted(*runs: Run, days: float = 0.0, **fields: object) -> Ledger:
@@ -247,7 +248,7 @@ CONTAINER = a_container(a_key(a_run(1, "detect", a_claim(), aborted())), Contain
 @pytest.mark.parametrize(
     ("about", "nodes", "expected"),
     [
-        pytest.param(seeing(source_answers=False), ("a",), False, id="git is out of sight: the file may be back"),
+        pytest.param(seeing(source_asked=None), ("a",), False, id="git is out of sight: the file may be back"),
         pytest.param(seeing(engine_answers=False), ("a",), False, id="the engine is silent"),
         pytest.param(
             seeing(containers=(CONTAINER,), followed=frozenset({CONTAINER.key})), ("a",), False, id="it stops"
@@ -264,6 +265,17 @@ def test_files_stay_while_something_may_still_run_or_be_restored(
     ledger = deleted(a_run(1, "detect", a_claim(), aborted()))
     made = tuple(a_node(name) for name in nodes)
     assert may_purge(without_file(site=AT_ONCE), ledger, about, made) is expected
+
+
+def test_what_git_said_before_the_time_was_over_is_no_leave_to_purge() -> None:
+    """A machine slept through the retention, and people put the file back meanwhile: it has not heard of that yet."""
+    awake = replace(seeing(), monotonic=2000.0)
+    first = planned(without_file(), deleted(days=8), awake)
+    assert not first.actions
+    [ripe] = first.situations
+    for asked, expected in ((1999.0, []), (2001.0, ["Purged"])):
+        later = replace(awake, monotonic=2005.0, since={ripe: 2000.0}, source_asked=asked)
+        assert kinds(planned(without_file(), deleted(days=8), later)) == expected
 
 
 def test_a_run_that_ended_by_itself_keeps_nobody_waiting() -> None:
@@ -506,6 +518,7 @@ class Lagging(World):
         super().__init__(desired, nodes)
         self.views = views
         self.seen = dict.fromkeys((A, B), 0)
+        self.asked = dict.fromkeys((A, B), self.now)
         self.held: dict[NodeName, Plan] = {}
 
     def desired_of(self, name: NodeName) -> Desired:
@@ -514,6 +527,9 @@ class Lagging(World):
     def contained_of(self, name: NodeName) -> frozenset[Commit]:
         return frozenset(view.commit for view in self.views[: self.seen[name] + 1])
 
+    def asked_of(self, name: NodeName) -> float | None:
+        return self.asked[name]
+
     def step(self, name: NodeName, what: str, kept: int) -> None:
         self.now += 1.0
         if what == "wake" and name in self.held:
@@ -521,6 +537,7 @@ class Lagging(World):
             return
         if what == "fetch":
             self.seen[name] = min(self.seen[name] + 1, len(self.views) - 1)
+            self.asked[name] = self.now
         todo = self.plan(name)
         if what == "freeze":
             self.held.setdefault(name, todo)

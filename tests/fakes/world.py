@@ -122,6 +122,10 @@ class World:
         """The commits that are in the node's clone."""
         return frozenset({self.desired.commit})
 
+    def asked_of(self, name: NodeName) -> float | None:
+        """When the node asked git for what it knows of it: here, all the time."""
+        return self.now + 0.5
+
     def nodes_of(self, name: NodeName) -> tuple[Node, ...]:
         """The nodes as this one sees them."""
         return self.nodes
@@ -133,6 +137,7 @@ class World:
             boot=machine.boot,
             contained=self.contained_of(name),
             share_time=NOW + timedelta(seconds=self.now),
+            source_asked=self.asked_of(name),
             monotonic=self.now,
             now=NOW + timedelta(seconds=self.now),
             containers=tuple(machine.containers[key] for key in sorted(machine.containers)),
