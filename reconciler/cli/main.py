@@ -14,7 +14,7 @@ from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
 from reconciler.cli.edits import EDITS
 from reconciler.cli.options import ConfigOption
-from reconciler.cli.output import err
+from reconciler.cli.output import err, text
 from reconciler.errors import WinslowError
 
 DEBUG = "WINSLOW_DEBUG"
@@ -93,19 +93,19 @@ def main() -> None:
         if os.environ.get(DEBUG):
             raise
         for line in str(error).splitlines() or [type(error).__name__]:
-            err().print(f"winslow: {line}")
+            err().print(text(f"winslow: {line}"))
         sys.exit(exit_code(error))
     except OSError as error:  # a full disk, a missing right: the machine's matter, not a bug
         if os.environ.get(DEBUG):
             raise
         where = f"{error.filename}: " if error.filename else ""
-        err().print(f"winslow: {where}{error.strerror or error}")
+        err().print(text(f"winslow: {where}{error.strerror or error}"))
         sys.exit(Exit.UNAVAILABLE)
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
         told = f"{type(error).__name__}: {error}"
-        err().print(f"winslow: this is a bug in Winslow: {told}; run again with {DEBUG}=1 for the details")
+        err().print(text(f"winslow: this is a bug in Winslow: {told}; run again with {DEBUG}=1 for the details"))
         sys.exit(Exit.FAILED)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.cli.git import git
+from tests.cli.conftest import write_script
 
 PROJECT = """\
 # Flight 07: fog until 9:30
@@ -198,7 +199,29 @@ def test_a_bare_clone_will_do(desks: Any, remote: Any, tmp_path: Path) -> None:
     git(tmp_path / "bare", "config", "user.email", "b@b")
     ended = ada("pause", "flight-07", "--repository", tmp_path / "bare", cwd=tmp_path)
     assert ended.code == 0
+    assert ada("delete", "flight-07", cwd=tmp_path / "bare").code == 0
+    assert FILE not in remote.git("ls-tree", "-r", "--name-only", "main").splitlines()
+    assert ada("restore", "flight-07", cwd=tmp_path / "bare").code == 0
     assert remote.text(FILE) == PROJECT + "paused: true\n"
+
+
+def test_a_clone_that_belongs_to_somebody_else_is_said_so(desks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, _ = desks
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    ended = ada("pause", "flight-07")
+    assert ended.code == 2
+    assert f"git config --global --add safe.directory {ada.clone}" in ended.err
+
+
+def test_a_remote_that_is_named_like_an_option_is_none(desks: Any, tmp_path: Path) -> None:
+    """Git refuses such names, yet a file of settings that came from elsewhere may hold one."""
+    ada, _ = desks
+    ada.git("config", "--rename-section", "remote.origin", f"remote.--upload-pack={tmp_path}/evil")
+    write_script(tmp_path / "evil", f"touch {tmp_path}/done")
+    ended = ada("pause", "flight-07")
+    assert ended.code == 2
+    assert "has no remote 'origin'" in ended.err
+    assert not (tmp_path / "done").exists()
 
 
 def test_another_branch_that_nodes_follow_is_named(desks: Any, remote: Any) -> None:
@@ -221,6 +244,13 @@ def test_the_message_can_be_ones_own(desks: Any, remote: Any) -> None:
     ada, _ = desks
     ada("pause", "flight-07", "-m", "Wait for the new camera\n\nIt comes on Monday.")
     assert remote.git("log", "-1", "--format=%B", "main") == "Wait for the new camera\n\nIt comes on Monday."
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\n"])
+def test_a_blank_message_is_none(desks: Any, remote: Any, blank: str) -> None:
+    ada, _ = desks
+    ada("pause", "flight-07", "-m", blank)
+    assert remote.subjects()[0] == "flight-07: pause"
 
 
 def test_what_is_no_clone_is_told_apart(desks: Any, tmp_path: Path) -> None:
@@ -332,6 +362,17 @@ def test_a_remotes_refusal_is_told_in_its_words_with_the_way_out(desks: Any, rem
     assert "\x1b" not in ended.err
     assert "--merge-request" in ended.err
     assert everything(ada.clone, remote.path) == before
+
+
+def test_what_a_remote_says_before_it_fails_does_not_drive_the_terminal(desks: Any, tmp_path: Path) -> None:
+    ada, _ = desks
+    write_script(tmp_path / "broken", "printf 'gone \\033]0;title\\007\\033[2J to lunch\\n' >&2; exit 1")
+    ada.git("config", "remote.origin.uploadpack", str(tmp_path / "broken"))
+    ended = ada("pause", "flight-07")
+    assert ended.code == 3
+    assert "to lunch" in ended.err
+    assert "\x1b" not in ended.err
+    assert "\x07" not in ended.err
 
 
 @pytest.mark.usefixtures("protected")

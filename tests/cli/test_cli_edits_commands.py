@@ -338,6 +338,15 @@ def test_tags_come_and_go_and_the_others_keep_their_text(ada: Any, text: Any) ->
     assert "name tags" in failure(ada("tag", "flight-07"))
 
 
+@pytest.mark.parametrize("tags", ["abc", "{a: b}", "5", "[[a], b]"])
+def test_tags_that_are_no_list_of_words_are_not_lost(ada: Any, text: Any, tags: str) -> None:
+    """A word would become its letters, a mapping its keys; a list in the list can't be compared."""
+    ada.push(FILE, PROJECT + f"tags: {tags}\n")
+    for change in ("c", "--remove=a"):
+        assert f"{FILE}: tags is no list of words" in failure(ada("tag", "flight-07", change))
+    assert text() == PROJECT + f"tags: {tags}\n"
+
+
 def test_rename_changes_the_name_and_says_that_the_identity_stays(ada: Any, text: Any) -> None:
     ended = ada("rename", "flight-07", "Ulm: flight 07")
     assert text() == 'name: "Ulm: flight 07"   # fog\npipeline: flow\n'

@@ -47,7 +47,8 @@ def carry_out(clone: Clone, decide: Callable[[State], Edit], way: Way) -> None:
     if edit.before == edit.after:
         out().print(text(f"nothing to change: {edit.path} says so already"))
         return
-    draft = _Draft(clone, edit, way.message or one_line(f"{edit.project}: {edit.subject}", SUBJECT), known)
+    own = (way.message or "").strip()
+    draft = _Draft(clone, edit, own or one_line(f"{edit.project}: {edit.subject}", SUBJECT), known)
     commit = draft.commit(base.head)
     _show(clone.diff(base.head, commit))
     draft.check(base, commit)

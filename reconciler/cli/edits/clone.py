@@ -1,5 +1,6 @@
 """A person's clone of the state repository. Commits are made beside its work tree and index, on what the remote has."""
 
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,8 @@ class Clone:
             index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
             git(self.directory, "read-tree", parent, extra=index)
             if content is None:
-                git(self.directory, "update-index", "--force-remove", "--", path, extra=index)
+                gone = f"0 {'0' * len(parent)}\t{path}\0".encode()  # --force-remove would want a work tree
+                git(self.directory, "update-index", "-z", "--index-info", stdin=gone, extra=index)
             else:
                 listed = git(
                     self.directory, "ls-files", "--stage", "--full-name", "--", f":(top,literal){path}", extra=index
@@ -122,7 +124,12 @@ def clone_around(directory: Path, branch: str | None) -> Clone:
     """The clone that ``directory`` lies in; the desired branch is main, or else the remote's default one."""
     if not directory.is_dir():
         raise BadInput(f"there is no directory {directory}; name your clone of the state repository")
-    code, git_directory, _ = attempt(directory, "rev-parse", "--absolute-git-dir")
+    code, git_directory, complaint = attempt(directory, "rev-parse", "--absolute-git-dir")
+    if "dubious ownership" in complaint:
+        raise BadInput(
+            f"{directory.absolute()} belongs to somebody else, so git does not trust it; work in a clone of your own, "
+            f"or write: git config --global --add safe.directory {shlex.quote(str(directory.absolute()))}"
+        )
     if code != 0:
         raise BadInput(
             f"{directory.absolute()} is in no clone of a state repository; go into one, or name it by --repository DIR"
@@ -142,7 +149,7 @@ def clone_around(directory: Path, branch: str | None) -> Clone:
 
 def _remote(directory: Path) -> str:
     """The current branch's, else origin, else the only one."""
-    names = git(directory, "remote").split()
+    names = [name for name in git(directory, "remote").split() if not name.startswith("-")]  # git would see an option
     _, current, _ = attempt(directory, "symbolic-ref", "--quiet", "--short", "HEAD")
     _, upstream, _ = attempt(directory, "config", f"branch.{current}.remote")
     usual = next((name for name in (upstream, "origin") if name in names), None)

@@ -58,9 +58,9 @@ def tag(
     added, removed = tags or [], remove or []
     if not added and not removed:
         raise BadInput(f"name tags: winslow tag {project} TAG, or --remove TAG")
-    own = _fields(state, project).get("tags") or []
+    own = _tags(state, project)
     if missing := [one for one in removed if one not in own]:
-        path, known = state.file(project).path, ", ".join(map(str, own)) or "none"
+        path, known = state.file(project).path, ", ".join(own) or "none"
         raise BadInput(f"{path} has no tag {', '.join(missing)} of its own; it has: {known}")
     kept = [one for one in dict.fromkeys([*own, *added]) if one not in removed]
     change: Change = Put(("tags",), kept) if kept else Drop(("tags",))
@@ -110,6 +110,15 @@ def _overridden(state: State, project: str, variables: Mapping[str, str], stage:
     found = state.project(project).stages.items()
     stronger = [f"{key} for {name}" for name, one in found for key in variables if key in one.environment]
     return f" (stages: still sets {', '.join(stronger)}, which is stronger; change it by --stage)" if stronger else ""
+
+
+def _tags(state: State, project: str) -> list[str]:
+    """The file's own. BadInput if they are no list of words: what else stands there must not be lost."""
+    found = _fields(state, project).get("tags")
+    if found is not None and not (isinstance(found, list) and all(isinstance(one, str) for one in found)):
+        path = state.file(project).path
+        raise BadInput(f"{path}: tags is no list of words there; write a list such as tags: [4k, mec-view] first")
+    return list(found or ())
 
 
 def _fields(state: State, project: str, *path: str) -> dict[str, Any]:
