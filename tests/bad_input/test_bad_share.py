@@ -24,15 +24,17 @@ def test_a_read_only_share_is_named_and_waited_for(site: Any, root: None) -> Non
     assert site("init", "--share", share).code == 0
     site.stage("quick", "echo hello")
     node = site.start()
-    subprocess.run(["mount", "--bind", share, share], check=True)
-    site.mounts.append(share)
-    subprocess.run(["mount", "-o", "remount,ro,bind", share], check=True)
+    (away := site.root / "read-only").mkdir()
+    for mount in (["--bind", share, away], ["-o", "remount,ro,bind", away], ["--bind", away, share]):
+        subprocess.run(["mount", *mount], check=True)  # in one step: a remount fails while the node has files open
+    site.mounts += [away, share]
     site.write("projects/ulm.yaml", "pipeline: quick\n")
     site.until(lambda: "mounted read-only: remount it read-write" in node.said)
     refused = site.start("beta")
     assert refused.process.wait(10) == 3
     assert "mounted read-only: remount it read-write" in refused.said
-    subprocess.run(["mount", "-o", "remount,rw,bind", share], check=True)
+    subprocess.run(["umount", "-l", share], check=True)
+    site.mounts.remove(share)
     site.until_project("ulm", phase="Succeeded")
 
 

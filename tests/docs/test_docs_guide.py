@@ -61,7 +61,7 @@ class Reader:
         self.look_up()
 
     def look_up(self) -> None:
-        """Until nothing moves but a stage that takes its time, and the nodes have published so."""
+        """Until nothing moves but a stage that takes its time, and the nodes have published so, with all they offer."""
         deadline = time.monotonic() + SECONDS
         while (live := self._live()) != self._published() or _moves(live):
             assert time.monotonic() < deadline, f"{live}\n{self._published()}\n{(self.root / 'log').read_text()}"
@@ -71,7 +71,8 @@ class Reader:
         status = json.loads(self.run("winslow status --output json"))
         head = self.run(f"git -C {self.root}/state.git rev-parse main").strip()
         projects = [_short(project, project["runs"]) for project in status["projects"]]
-        return {"commit": head, "projects": projects}
+        offers = sorted(offer["branch"] for project in status["projects"] for offer in project["offers"])
+        return {"commit": head, "projects": projects, "offers": offers}
 
     def _published(self) -> dict[str, Any]:
         git = ["git", "-C", str(self.root / "state.git")]
@@ -88,7 +89,11 @@ class Reader:
             if name.startswith("projects/") and name.endswith("/status.yaml"):
                 folder = name.removesuffix("status.yaml") + "runs/"
                 projects.append(_short(project, [run for path, run in files.items() if path.startswith(folder)]))
-        return {"commit": files.get("status.yaml", {}).get("commit"), "projects": projects}
+        heads = self.run(
+            f"git -C {self.root}/state.git for-each-ref --format='%(refname:lstrip=2)' refs/heads/proposals"
+        )
+        offers = sorted(name for name in heads.split() if name.count("/") == 2 and name.rsplit("/", 1)[1][0].isdigit())
+        return {"commit": files.get("status.yaml", {}).get("commit"), "projects": projects, "offers": offers}
 
 
 def _short(project: dict[str, Any], runs: list[dict[str, Any]]) -> dict[str, Any]:
