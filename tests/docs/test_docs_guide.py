@@ -8,13 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from reconciler.codec.config import load_config
+from reconciler.codec.status import dump_status
+from reconciler.compose import open_reader
+from reconciler.readers.live import LiveReader
 from tests.docs.conftest import ROOT
 
 GUIDE = ROOT / "docs/working-with-projects.md"
@@ -30,7 +34,7 @@ class Reader:
 
     root: Path
     environment: dict[str, str]
-    files: list[str] = field(default_factory=list)
+    live: LiveReader | None = None
 
     @property
     def clone(self) -> Path:
@@ -68,7 +72,8 @@ class Reader:
             time.sleep(0.2)
 
     def _live(self) -> dict[str, Any]:
-        status = json.loads(self.run("winslow status --output json"))
+        self.live = self.live or open_reader(load_config(self.root / "node.yaml"), purpose="test")
+        status = dump_status(self.live.status())
         head = self.run(f"git -C {self.root}/state.git rev-parse main").strip()
         projects = [_short(project, project["runs"]) for project in status["projects"]]
         offers = sorted(offer["branch"] for project in status["projects"] for offer in project["offers"])
