@@ -8,6 +8,8 @@ from pathlib import Path
 from reconciler.errors import BadInput, Transient
 
 TIMEOUT = 60.0
+PATIENCE = {"GIT_HTTP_LOW_SPEED_LIMIT": "1", "GIT_HTTP_LOW_SPEED_TIME": f"{TIMEOUT:.0f}"}
+"""What git started for an address outlives git: it must give up by itself."""
 ENGLISH = {"LC_ALL": "C", "LANGUAGE": ""}  # git's words stand within our sentences
 IDENTITY = {"user.name": "Winslow", "user.email": "winslow@localhost"}
 
@@ -36,7 +38,7 @@ def attempt(
     try:
         ended = subprocess.run(
             ["git", "-C", str(directory), *arguments],
-            env={**environment, **ENGLISH, "GIT_TERMINAL_PROMPT": "0", **(extra or {})},
+            env={**PATIENCE, **environment, **ENGLISH, "GIT_TERMINAL_PROMPT": "0", **(extra or {})},
             input=stdin,
             capture_output=True,
             timeout=TIMEOUT,

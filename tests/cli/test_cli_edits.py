@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -307,6 +308,26 @@ def test_an_edit_goes_onto_what_somebody_pushed_meanwhile(desks: Any, remote: An
     assert remote.text(FILE) == PROJECT + "paused: true\n"
     assert remote.text("projects/other.yaml") == "pipeline: flow\n"
     assert ada.git("rev-parse", "HEAD") == remote.git("rev-parse", "main")
+
+
+def test_another_command_in_the_same_clone_is_waited_for(desks: Any, remote: Any) -> None:
+    ada, ben = desks
+    ben.push("projects/b.yaml", PROJECT)
+    lock = ada.clone / ".git/refs/remotes/origin/main.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    timer = Timer(1.0, lock.unlink)
+    timer.start()
+    ended = ada("pause", "flight-07")
+    timer.join()
+    assert (ended.code, ended.err) == (0, "")
+    assert remote.text(FILE) == PROJECT + "paused: true\n"
+
+
+def test_a_tag_that_is_named_like_the_branch_confuses_nobody(desks: Any) -> None:
+    ada, _ = desks
+    ada.git("tag", "main")
+    assert "your clone is unchanged" not in ada("pause", "flight-07").out
 
 
 def test_somebody_elses_edit_of_the_same_file_is_a_conflict_that_changes_nothing(desks: Any, remote: Any) -> None:

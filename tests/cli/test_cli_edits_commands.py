@@ -386,6 +386,11 @@ def test_an_observed_branch_that_no_node_wrote_is_an_error_in_words(ada: Any, re
     (ada.clone / "projects/flight-07/status.yaml").write_text("- [")
     ada.git("commit", "-q", "-a", "-m", "Spoil")
     ada.git("push", "-q", "origin", "HEAD:observed")
+    ada.git("checkout", "-q", "main")
     ended = ada("redo", "flight-07")
     assert ended.code == 3
     assert "bug" not in ended.err
+    for command in (["pause", "flight-07"], ["resume", "flight-07"], ["new", "other", "--pipeline", "flow"]):
+        assert ada(*command).code == 0, "what only tells of the status does without it"
+    ada.push("pipelines/short.yaml", "name: Short\nstages:\n  - {name: detect, image: x}\n")
+    assert ada("pipeline", "flight-07", "short").code == 0

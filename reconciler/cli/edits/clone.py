@@ -2,16 +2,21 @@
 
 import shlex
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.cli.git import attempt, git, has_identity, succeeds
 from reconciler.core.names import Commit
-from reconciler.errors import BadInput
+from reconciler.errors import BadInput, Transient
 
 MAIN = "main"
 OBSERVED = "observed"
 NEW_FILE = "100644"
+LOCKED = "cannot lock ref"
+"""Git's words when another command fetches into the same clone at this moment."""
+TRIES = 20
+PAUSE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,14 @@ class Clone:
         """In one conversation; by the asterisk a missing branch observed is no error."""
         names = (self.branch, f"{OBSERVED}*")
         refspecs = [f"+refs/heads/{name}:{self._tracking(name)}" for name in names]
-        git(self.directory, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, *refspecs)
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head")
+        for _ in range(TRIES):
+            code, _, said = attempt(self.directory, "fetch", *options, self.remote, *refspecs)
+            if LOCKED not in said:
+                break
+            time.sleep(PAUSE)
+        if code != 0:
+            raise Transient(f"git fetch failed in {self.directory}: {said}")
         head = git(self.directory, "rev-parse", "--verify", self._tracking(self.branch))
         _, observed, _ = attempt(self.directory, "rev-parse", "--verify", "--quiet", self._tracking(OBSERVED))
         return Fetched(Commit(head), Commit(observed) if observed else None)
@@ -107,8 +119,8 @@ class Clone:
 
     def follow(self, commit: Commit) -> str | None:
         """Fast-forward the work tree if it stands on the desired branch; else why not."""
-        code, current, _ = attempt(self.directory, "symbolic-ref", "--quiet", "--short", "HEAD")
-        if code != 0 or current != self.branch:
+        current = _current(self.directory)
+        if current != self.branch:
             return f"it stands on {current or 'no branch'}"
         if git(self.directory, "rev-parse", "--is-bare-repository") == "true":
             return "it has no work tree"
@@ -150,13 +162,19 @@ def clone_around(directory: Path, branch: str | None) -> Clone:
 def _remote(directory: Path) -> str:
     """The current branch's, else origin, else the only one."""
     names = [name for name in git(directory, "remote").split() if not name.startswith("-")]  # git would see an option
-    _, current, _ = attempt(directory, "symbolic-ref", "--quiet", "--short", "HEAD")
+    current = _current(directory)
     _, upstream, _ = attempt(directory, "config", f"branch.{current}.remote")
     usual = next((name for name in (upstream, "origin") if name in names), None)
     if usual is None and len(names) != 1:
         told = f"it has {', '.join(names)}" if names else "it has none"
         raise BadInput(f"{directory} has no remote 'origin' ({told}); write: git remote add origin URL")
     return usual or names[0]
+
+
+def _current(directory: Path) -> str | None:
+    """The branch that HEAD stands on; git's short form of it is another one where a tag has its name."""
+    code, found, _ = attempt(directory, "symbolic-ref", "--quiet", "HEAD")
+    return found.removeprefix("refs/heads/") if code == 0 else None
 
 
 def _branches(directory: Path, remote: str) -> dict[str, str]:

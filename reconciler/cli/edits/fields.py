@@ -83,7 +83,7 @@ def pipeline(
 ) -> Edit:
     """Give a project another pipeline."""
     follows = "a run that is going ends as it was started"
-    status = state.status(project)
+    status = state.glance(project)
     found = next((one for key, one in state.desired.pipelines.items() if key == name), None)
     last = status.runs[-1] if status and status.runs else None
     if last and found and found.stage(last.stage) is None:

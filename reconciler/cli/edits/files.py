@@ -41,7 +41,7 @@ def new(
         raise BadInput(f"the project '{place.stem}' exists already: {', '.join(taken)}; choose another name")
     given = {"name": title, "pipeline": pipeline, "tags": tags, "inputs": inputs}
     puts = [Put((field,), value) for field, value in given.items() if value]
-    before = state.status(place.stem)
+    before = state.glance(place.stem)
     follows = "its first stage starts once the nodes have seen it"
     if before and before.last_run:
         follows = f"a project of this name ran before, up to run {before.last_run}: it goes on from there"

@@ -27,10 +27,10 @@ AbortOption = Annotated[bool, typer.Option("--abort", help="Abort the run that i
 
 def resume(state: State, project: ProjectArgument) -> Edit:
     """Let a paused, waiting or failed project go on."""
-    status = state.status(project)
     if state.project(project).paused:
-        follows = "it goes on with what it waited for" if status else "it goes on"
+        follows = "it goes on with what it waited for" if state.glance(project) else "it goes on"
         return state.change(project, Put(("paused",), False), subject="resume", follows=_seen(project, follows))
+    status = state.status(project)
     if status is None:
         raise BadInput(f"no node has reported about '{project}' yet, so nothing waits; see winslow status {project}")
     waiting = status.waiting_for
@@ -89,7 +89,7 @@ def goto(
 
 def pause(state: State, project: ProjectArgument) -> Edit:
     """Start nothing new in a project. The run that is going goes on to its end."""
-    last = _last(state.status(project))
+    last = _last(state.glance(project))
     going = f"run {last.run} ({last.stage}) goes on to its end, and " if last and last.phase in OPEN else ""
     follows = f"{going}nothing new starts before winslow resume {project}"
     return state.change(project, Put(("paused",), True), subject="pause", follows=follows)
