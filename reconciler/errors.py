@@ -52,6 +52,10 @@ class SecretMissing(WinslowError):
     """This node lacks a secret; another one may have it, and this one once somebody puts it there."""
 
 
+class FilesLeft(TryLater):
+    """Files of a purged project withstand their removal: a person owns them, or still has them open."""
+
+
 class ForgeUnavailable(TryLater):
     """The forge's API does not answer, or asks to be left alone for a while."""
 

@@ -27,12 +27,12 @@ from reconciler.core.actions import (
 )
 from reconciler.core.containers import ClaimKey, claim_key
 from reconciler.core.names import ProjectName
-from reconciler.errors import EngineUnavailable, ShareUnavailable, Superseded, WinslowError
+from reconciler.errors import EngineUnavailable, FilesLeft, ShareUnavailable, Superseded, TryLater, WinslowError
 
 log = structlog.get_logger()
 
-PAUSE_AFTER_FAULT = 5.0
-"""Seconds before a start that met a transient fault is tried again."""
+PAUSE = 5.0
+"""Seconds before a job that met a transient fault, or somebody else at it, is tried again."""
 
 
 class Applier:
@@ -68,6 +68,11 @@ class Applier:
         """Why the share takes no writes, though it can be read."""
         found = (str(error) for error in list(self._faults.values()) if isinstance(error, ShareUnavailable))
         return next(found, "")
+
+    @property
+    def files_left(self) -> str:
+        """What withstands being removed with its purged project."""
+        return "; ".join(str(error) for error in list(self._faults.values()) if isinstance(error, FilesLeft))
 
     def apply_all(self, actions: Iterable[Action]) -> bool:
         """Each on its own: what keeps one project from moving must not keep the others. True: look again at once."""
@@ -146,15 +151,19 @@ class Applier:
         return False  # its end wakes the loop
 
     def _guarded(self, job: Job, work: Callable[[], object]) -> None:
-        """A fault that may pass is remembered for people and tried again after a pause."""
+        """A fault that may pass is told; it and False (somebody else is at it) are tried again after a pause."""
         try:
-            work()
+            is_held_up = work() is False
         except Exception as error:
-            self._not_before[job] = self._clock.monotonic() + PAUSE_AFTER_FAULT
+            rest = error.after if isinstance(error, TryLater) else PAUSE
+            self._not_before[job] = self._clock.monotonic() + rest
             self._remember(job.project, error)
             if isinstance(error, EngineUnavailable):
                 self._containers.forget_listing()
             raise
+        if is_held_up:
+            self._not_before[job] = self._clock.monotonic() + PAUSE
+            return
         self._not_before.pop(job, None)
         self._faults.pop(job.project, None)
 

@@ -259,6 +259,8 @@ class Agent:
             found.append(condition("ShareUnavailable", share_error))
         if self._containers.engine_error:
             found.append(condition("EngineUnavailable", self._containers.engine_error))
+        if self._applier.files_left:
+            found.append(condition("FilesLeft", self._applier.files_left))
         if self._publisher.error:
             found.append(condition("PublishFailing", self._publisher.error))
         return (*found, *(one for following in self.following for one in following.conditions))

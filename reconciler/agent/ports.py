@@ -207,8 +207,11 @@ class Share(Protocol):
         """Take the project's directory away, once its PURGED stands; its name is free then. Repeatable."""
         ...
 
-    def remove_remains(self, project: ProjectName, number: RecordNumber) -> None:
-        """Remove the files of what ``purge`` took away, by PURGED's number. Slow; a call after a crash goes on."""
+    def remove_remains(self, project: ProjectName, number: RecordNumber) -> bool:
+        """Remove the files of what ``purge`` took away, by PURGED's number. Slow; a call after a crash goes on.
+
+        False: somebody else is at it. FilesLeft if some withstand.
+        """
         ...
 
     def read_nodes(self) -> Mapping[NodeName, NodeFiles]: ...

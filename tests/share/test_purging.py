@@ -12,7 +12,7 @@ import pytest
 from reconciler.adapters.share import SharedDirectory
 from reconciler.core.names import Commit, ProjectName, RecordNumber, RunNumber, Token
 from reconciler.core.records import Aborted, Deleted, ProjectRecord, Purged, Restored
-from reconciler.errors import ShareUnavailable
+from reconciler.errors import FilesLeft, ShareUnavailable
 from tests.fakes.build import COMMIT, CROSSING, a_claim, a_created, a_run, a_seen, aborted, done, header
 
 GONE = Commit("d" * 40)
@@ -272,3 +272,45 @@ def test_a_share_of_an_earlier_version_has_nothing_retired(share: SharedDirector
         share.publish_project(CROSSING, record)
     share.purge(CROSSING, PURGED)
     assert share.read().history(CROSSING).next_number == 5
+
+
+def test_what_a_person_owns_keeps_nothing_else_on_the_share(
+    purged: SharedDirectory, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People fill input/ by hand, under their own names; what stages left behind may be terabytes."""
+    rmtree = shutil.rmtree
+
+    def as_anybody(path: Path) -> None:
+        if path.name == "input":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path / "theirs"))
+        rmtree(path)
+
+    for name in ("input", "output", "patch"):
+        (root / "projects/crossing" / name).mkdir()
+        (root / "projects/crossing" / name / "theirs").write_text("x")
+    purged.purge(CROSSING, PURGED)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", as_anybody)
+        with pytest.raises(FilesLeft, match=r"input/theirs: Permission denied; remove what is in .* by hand"):
+            purged.remove_remains(CROSSING, RecordNumber(4))
+    assert files(root, "retired") == sorted([f"{RETIRED}/input/theirs", PURGED_FILE])
+    assert purged.remove_remains(CROSSING, RecordNumber(4))
+    assert files(root, "retired") == [PURGED_FILE]
+
+
+def test_one_directory_at_a_time_is_emptied(
+    purged: SharedDirectory, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one process as well, which a lock of the share's would not keep from itself."""
+    purged.purge(CROSSING, PURGED)
+    meanwhile: list[bool] = []
+    rmtree = shutil.rmtree
+
+    def slow(path: Path) -> None:
+        meanwhile.append(purged.remove_remains(CROSSING, RecordNumber(4)))
+        rmtree(path)
+
+    monkeypatch.setattr(shutil, "rmtree", slow)
+    assert purged.remove_remains(CROSSING, RecordNumber(4))
+    assert meanwhile
+    assert not any(meanwhile)

@@ -7,6 +7,7 @@ never turns into records on a local disk.
 import json
 import os
 import secrets
+import threading
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -79,6 +80,7 @@ class SharedDirectory:
         self._node_records: RecordStore[NodeRecord] = RecordStore(tmp, _loader(NodeRecord), writer=writer)
         self._site_records: RecordStore[SiteRecord] = RecordStore(tmp, _loader(RewriteAccepted), writer=writer)
         self._writer = writer
+        self._emptying = threading.Lock()
         self._deleted_at: dict[Path, datetime] = {}
         self._started: dict[Path, datetime] = {}
         self._settled: dict[Path, Run] = {}  # final, output published: nothing about them changes any more
@@ -241,16 +243,22 @@ class SharedDirectory:
         with translated(self.layout.root):
             self._retired.take(project, record.number)
 
-    def remove_remains(self, project: ProjectName, number: RecordNumber) -> None:
-        """By one process at a time: the others would only get in its way."""
-        lock = self.try_lock("retired")
-        if lock is None:
-            return
+    def remove_remains(self, project: ProjectName, number: RecordNumber) -> bool:
+        """One directory at a time on the whole share: more would only get in each other's way. False: one is at it."""
+        if not self._emptying.acquire(blocking=False):  # the share's lock excludes other processes alone
+            return False
         try:
-            with translated(self.layout.root):
-                self._retired.empty(project, number)
+            lock = self.try_lock("retired")
+            if lock is None:
+                return False
+            try:
+                with translated(self.layout.root):
+                    self._retired.empty(project, number)
+            finally:
+                lock.release()
         finally:
-            lock.release()
+            self._emptying.release()
+        return True
 
     # --- files of a claim ---
 

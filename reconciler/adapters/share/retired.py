@@ -19,10 +19,14 @@ from reconciler.adapters.share.records import record_name
 from reconciler.core.ledger import Retired
 from reconciler.core.names import ProjectName, RecordNumber
 from reconciler.core.records import Purged
-from reconciler.errors import RecordUnreadable
+from reconciler.errors import FilesLeft, RecordUnreadable
 
 ENTRY = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*)\.([0-9]{8,})")
 TAKEN_ALREADY = {errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST}
+AGAIN = 600.0
+"""Seconds after which we look whether somebody has made way."""
+WITHSTANDS = {errno.EACCES, errno.EPERM, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY}
+"""Somebody else's directory, or a file that a process on this machine still has open (NFS keeps it as .nfs...)."""
 
 Remains = tuple[ProjectName, RecordNumber]
 
@@ -65,11 +69,20 @@ class RetiredProjects:
                 raise
 
     def empty(self, project: ProjectName, number: RecordNumber) -> None:
-        """Remove everything but the PURGED record. Slow; a crash in between leaves the rest to the next call."""
+        """Remove everything but the PURGED record. Slow; a crash in between leaves the rest to the next call.
+
+        FilesLeft if some can't be removed: all others are.
+        """
         directory = self._layout.retired(project, number)
         records = directory / "records"
-        _remove(path for path in directory.iterdir() if path.name != records.name)
-        _remove(path for path in records.iterdir() if path.name != record_name(number))
+        withstood = _remove(path for path in directory.iterdir() if path.name != records.name)
+        withstood += _remove(path for path in records.iterdir() if path.name != record_name(number))
+        if withstood:
+            raise FilesLeft(
+                f"files of the purged project {project} can't be removed: {withstood[0].filename}: "
+                f"{withstood[0].strerror}; remove what is in {directory} by hand, all but its last record",
+                after=AGAIN,
+            )
 
     def _list(self) -> list[Remains]:
         try:
@@ -109,16 +122,28 @@ def _names(directory: Path) -> set[str]:
         return set()
 
 
-def _remove(paths: Iterable[Path]) -> None:
+def _remove(paths: Iterable[Path]) -> list[OSError]:
+    """What withstands keeps nothing else. Any other error is the share's, and is raised."""
+    withstood = []
     for path in list(paths):
-        if path.is_symlink() or not path.is_dir():
-            path.unlink(missing_ok=True)
-            continue
         try:
-            shutil.rmtree(path)
-        except PermissionError:
-            _open_up(path)
-            shutil.rmtree(path)
+            _remove_one(path)
+        except OSError as error:
+            if error.errno not in WITHSTANDS:
+                raise
+            withstood.append(error)
+    return withstood
+
+
+def _remove_one(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        _open_up(path)
+        shutil.rmtree(path)
 
 
 def _open_up(top: Path) -> None:
