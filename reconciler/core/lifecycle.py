@@ -49,15 +49,15 @@ def _may_hold(path: str, name: ProjectName) -> bool:
 def unconfirmed(desired: Desired, ledger: Ledger, contained: Set[Commit] | None = None) -> frozenset[ProjectName]:
     """Projects whose files went with many others and whose deletion nobody has confirmed.
 
-    ``contained`` as in ``Me``: what our view is too old for does not count. None: we know of no newer view.
+    ``contained`` as in ``Me``: of what our view is too old for nothing is said, yet it counts, for many may be back
+    by now. None: we know of no newer view.
     """
     live = {name for name, history in ledger.projects.items() if history.records and not history.is_deleted}
-    gone = {
-        name
-        for name in live.difference(desired.projects)
-        if (contained is None or ledger.history(name).last_commit in contained) and obstacle(desired, name) is None
-    }
-    return frozenset(gone - _confirmed(desired, ledger, gone)) if are_many(len(gone), len(live)) else frozenset()
+    missing = {name for name in live.difference(desired.projects) if obstacle(desired, name) is None}
+    if not are_many(len(missing), len(live)):
+        return frozenset()
+    gone = {name for name in missing if contained is None or ledger.history(name).last_commit in contained}
+    return frozenset(gone - _confirmed(desired, ledger, gone))
 
 
 def are_many(gone: int, live: int) -> bool:

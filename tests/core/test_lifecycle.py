@@ -410,6 +410,16 @@ def test_an_unconfirmed_deletion_lets_runs_go_on_and_starts_nothing() -> None:
     assert {project.phase for project in status.projects} == {ProjectPhase.RUNNING, ProjectPhase.AWAITING_INPUT}
 
 
+def test_a_node_that_lags_behind_a_mass_deletion_and_its_undoing_deletes_none() -> None:
+    """Those that have been recorded anew since are no proof that the others stayed away."""
+    desired, ledger = fleet([])
+    anew = {name: ProjectHistory(records=(a_seen(1), a_seen(2, commit=NEWER))) for name in FLIGHTS[:7]}
+    back = replace(ledger, projects={**ledger.projects, **anew})
+    todo = planned(desired, back)
+    assert not todo.actions
+    assert {waiting.because for waiting in todo.waiting.values()} == {"SourceBehind", "DeletionUnconfirmed"}
+
+
 def confirming(desired: Desired, commit: str) -> Desired:
     return replace(desired, commit=NEWER, site=Site(confirm_deletion=commit))
 
