@@ -1,5 +1,7 @@
 """One file that isn't ours, or can't be read, must not keep the other projects from moving."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from reconciler.adapters.share import SharedDirectory
 from reconciler.adapters.share.attempts import started_at
 from reconciler.core.ledger import Run
+from reconciler.core.names import ProjectName
 from tests.fakes.build import CROSSING, NOW, a_claim, a_created, a_seen, failed
 
 
@@ -30,6 +33,27 @@ def test_a_record_that_cannot_be_opened_is_its_own_projects_trouble(tmp_path: Pa
     ledger = share.read()
     assert list(ledger.projects) == [CROSSING]
     assert "Is a directory" in str(ledger.unreadable)
+
+
+def test_a_directory_that_cannot_be_opened_is_its_own_projects_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests run as root, whom no mode keeps out."""
+    SharedDirectory.create(tmp_path)
+    share = SharedDirectory(tmp_path, writer="a")
+    assert share.publish_project(CROSSING, a_seen())
+    assert share.publish_project(ProjectName("ulm"), a_seen())
+    scandir = os.scandir
+
+    def as_anybody(path: Path) -> object:
+        if path == tmp_path / "projects/ulm/records":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", as_anybody)
+    ledger = share.read()
+    assert list(ledger.projects) == [CROSSING]
+    assert "projects/ulm/records can't be read: Permission denied" in ledger.unreadable[ProjectName("ulm")]
 
 
 def test_a_settled_run_is_never_looked_at_again(tmp_path: Path) -> None:

@@ -314,3 +314,22 @@ def test_one_directory_at_a_time_is_emptied(
     assert purged.remove_remains(CROSSING, RecordNumber(4))
     assert meanwhile
     assert not any(meanwhile)
+
+
+def test_what_was_purged_years_ago_is_not_looked_for(
+    purged: SharedDirectory, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look is a question to the server, at each tick, for ever."""
+    purged.purge(CROSSING, PURGED)
+    purged.remove_remains(CROSSING, RecordNumber(4))
+    purged.read()
+    asked: list[str] = []
+    scandir = os.scandir
+
+    def watched(path: Path) -> object:
+        asked.append(path.relative_to(root).as_posix())
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", watched)
+    assert purged.read().history(CROSSING).next_number == 5
+    assert not [path for path in asked if "crossing" in path]

@@ -138,10 +138,16 @@ class SharedDirectory:
             names = {ProjectName(entry.name) for entry in entries}
             retired = self._retired.read()
             for name in sorted({*names, *retired}):
+                if name not in names and isinstance(left := retired[name], Retired):  # years of them: no further look
+                    projects[name] = ProjectHistory(retired=left)
+                    continue
                 try:
                     history = self._history(name, retired.get(name))
                 except RecordUnreadable as error:
                     unreadable[name] = str(error)
+                    continue
+                except PermissionError as error:  # somebody's own directory must not stop the site
+                    unreadable[name] = f"{error.filename} can't be read: {error.strerror}; check its owner and mode"
                     continue
                 if history.records or history.retired:
                     projects[name] = history
