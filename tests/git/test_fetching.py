@@ -252,6 +252,24 @@ def test_a_damaged_clone_is_moved_aside_and_cloned_again(forge: Forge, clone_of:
     assert clone.with_name("one.damaged").is_dir()
 
 
+def test_a_clone_that_lost_the_old_head_does_not_take_the_new_one_for_a_rewritten_history(
+    forge: Forge, clone_of: Clone
+) -> None:
+    """People would be asked to accept what nobody rewrote."""
+    forge.save("winslow.yaml", "version: 1\n")
+    clone = clone_of(forge.url)
+    clone.fetch_head()
+    [old] = (clone.clone / "objects" / "pack").glob("*.pack")
+    newest = forge.save("winslow.yaml", "version: 1\n# more\n")
+    clone.git.local("fetch", "--quiet", forge.url, "+refs/heads/main:refs/winslow/remote/main")
+    old.chmod(0o600)
+    old.write_bytes(old.read_bytes()[:20])
+
+    head = clone_of(forge.url).fetch_head()
+
+    assert (head.commit, head.reason) == (newest, "")
+
+
 def load_everything(tree: GitTree) -> Desired:
     for blob in tree.files().values():
         tree.read(blob)

@@ -129,7 +129,10 @@ class StateRepository:
             raise Broken(f"the head of {self.branch} is missing in {self.clone}")
         due = rewrite if rewrite is not None and rewrite.token != followed else None
         needed = accepted if due is None else due.head
-        if needed is not None and needed != newest and not self.descends(newest, needed):
+        leads_there = needed is None or needed == newest or self.descends(newest, needed)
+        if leads_there is None and needed == accepted:
+            raise Broken(f"the history between {needed} and {newest} is not whole in {self.clone}")
+        if not leads_there and needed is not None:
             error = self._rewritten(newest, needed)
             return Head(commit=accepted or newest, reason="SourceRewritten", error=error, followed=followed)
         if newest != accepted:
