@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -11,16 +10,11 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.codes import Exit
+from reconciler.cli.demo.asked import Asked
 from reconciler.cli.options import Output, OutputOption
 
 NAMES = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
 PORT = 8080
-
-
-class Asked(StrEnum):
-    AUTO = "auto"
-    DOCKER = "docker"
-    PROCESS = "process"
 
 
 def demo(

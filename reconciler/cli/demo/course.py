@@ -7,7 +7,7 @@ from functools import partial
 
 from readonly_ui.app import create_app
 from reconciler.cli.demo import layout as files
-from reconciler.cli.demo.command import Asked
+from reconciler.cli.demo.asked import Asked
 from reconciler.cli.demo.display import Lines, display
 from reconciler.cli.demo.ending import what_to_try, where_to_look
 from reconciler.cli.demo.follow import Follower

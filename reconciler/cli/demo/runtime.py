@@ -4,8 +4,8 @@ import shutil
 import subprocess
 
 from reconciler.adapters.docker.engine import Engine
+from reconciler.cli.demo.asked import Asked
 from reconciler.cli.demo.build_image import ImageBuilder, ImageUnavailable
-from reconciler.cli.demo.command import Asked
 from reconciler.cli.demo.layout import Layout, stage_path
 from reconciler.cli.demo.report import Report
 from reconciler.codec.config import load_config
