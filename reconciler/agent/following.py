@@ -43,5 +43,11 @@ class Following:
                 log.warning("follower_failed", follower=self.name, error=str(error))
             self._error = str(error)
             return min(error.after, AGAIN) if isinstance(error, TryLater) else AFTER_FAULT
+        except Exception as error:
+            log.exception("follower_crashed", follower=self.name)
+            self._error = (
+                f"a fault in Winslow itself, see the node's log: {type(error).__name__}"  # its words may hold a secret
+            )
+            return AFTER_FAULT
         self._error = ""
         return AGAIN if rest is None else min(rest, AGAIN)

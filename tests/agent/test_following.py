@@ -19,7 +19,7 @@ class Scripted:
 
     def __init__(self) -> None:
         self.shown: list[Seen] = []
-        self.error: WinslowError | None = None
+        self.error: Exception | None = None
         self.rest: float | None = None
 
     def follow(self, seen: Seen) -> float | None:
@@ -62,6 +62,17 @@ def test_a_follower_may_ask_to_look_again_sooner_but_not_later(follower: Scripte
     assert following.run() == 2.0
     follower.rest = 10 * AGAIN
     assert following.run() == AGAIN
+
+
+def test_a_fault_in_a_follower_itself_is_told_as_well(follower: Scripted, following: Following) -> None:
+    """In the log alone nobody would look for the reason why no branch, status or mail comes any more."""
+    follower.error = KeyError("x")
+    assert following.run() == AFTER_FAULT
+    [told] = following.conditions
+    assert told.message == "a fault in Winslow itself, see the node's log: KeyError"
+    follower.error = None
+    following.run()
+    assert following.conditions == ()
 
 
 @pytest.mark.parametrize("error", [Transient("no route to the forge"), BadInput("write something else")])
