@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from reconciler.adapters.git import GitSource, GitTree, StateRepository
+from reconciler.adapters.git.command import Result
 from reconciler.core.desired import Desired
 from reconciler.core.names import Commit
 from reconciler.errors import BadInput
@@ -268,6 +270,24 @@ def test_a_clone_that_lost_the_old_head_does_not_take_the_new_one_for_a_rewritte
     head = clone_of(forge.url).fetch_head()
 
     assert (head.commit, head.reason) == (newest, "")
+
+
+def test_an_address_is_told_without_what_may_be_a_token(clone_of: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forges take a token as the user's name, too, and what a node says stands in the branch ``observed``."""
+    clone = clone_of("https://glpat-SECRET@git.example/state.git")
+    empty = Result(0, b"", "")
+    gone = Result(128, b"", "fatal: unable to access 'https://glpat-SECRET@git.example/state.git/': refused")
+    other = Result(0, b"1" * 40 + b"\trefs/heads/other\n", "")
+    run = clone.git.run
+    for answer in (empty, gone, other):
+
+        def said(*arguments: str, answer: Result = answer, **options: Any) -> Result:
+            return answer if arguments[0] == "ls-remote" else run(*arguments, **options)
+
+        monkeypatch.setattr(clone.git, "run", said)
+        head = clone.fetch_head()
+        assert "https://***@git.example/state.git" in head.error
+        assert "SECRET" not in head.error
 
 
 def load_everything(tree: GitTree) -> Desired:

@@ -72,7 +72,8 @@ def check_branch(key: str, branch: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """``text`` without the passwords of addresses in it."""
+    """``text`` without the passwords of addresses in it, nor names that may well be tokens (https://TOKEN@host)."""
+    text = re.sub(r"(https?://)[^/\s:@]+@", r"\1***@", text)
     return re.sub(r"(\w+://[^/\s:@]*):[^@/\s]*@", r"\1:***@", text)
 
 

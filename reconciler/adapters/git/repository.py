@@ -18,7 +18,7 @@ from threading import RLock
 from typing import TypeVar
 
 from reconciler.adapters.git.command import Broken, GitCommand, TimedOut
-from reconciler.adapters.git.remote import Remote, check_branch, explain
+from reconciler.adapters.git.remote import Remote, check_branch, explain, redacted
 from reconciler.adapters.git.tree import GitTree
 from reconciler.core.names import Commit, Token
 from reconciler.core.records import RewriteAccepted
@@ -93,11 +93,11 @@ class StateRepository:
         if not heads:
             return self._last_good(
                 "SourceEmpty",
-                f"the repository at {self.url} is empty: push a first commit to its branch {self.branch}",
+                f"the repository at {redacted(self.url)} is empty: push a first commit to its branch {self.branch}",
             )
         return self._last_good(
             "BranchMissing",
-            f"there is no branch {self.branch} at {self.url}, but {', '.join(sorted(heads)[:5])}: "
+            f"there is no branch {self.branch} at {redacted(self.url)}, but {', '.join(sorted(heads)[:5])}: "
             "check state.branch in node.yaml",
         )
 
