@@ -35,6 +35,9 @@ from reconciler.errors import BadInput, Transient, WinslowError
 
 log = structlog.get_logger()
 
+BEHIND = 120.0
+"""Seconds for which our clone may lack what the ledger was written from; a fetch at once usually brings it."""
+
 
 class Agent:
     """Ports in, behaviour out. Methods block; the loop calls each kind from one thread at a time."""
@@ -80,6 +83,7 @@ class Agent:
         self.following = tuple(Following(follower, self._publisher) for follower in followers)
         self._ledger: Ledger | None = None
         self._share_error = ""
+        self._older_since: float | None = None
         self.ledger_changes = 0  # how often a tick found the ledger changed, by whomever
         self.last_plan = Plan()
         self.last_tick: float | None = None
@@ -214,6 +218,7 @@ class Agent:
         )
         todo = plan(desired, ledger, self._liveness.nodes(), me)
         self._memory.keep(todo.situations, me.monotonic)
+        self._older_since = (self._older_since or me.monotonic) if self._ancestry.is_older else None
         self.last_plan = todo
         changed = self._applier.apply_all(todo.actions)
         self.last_tick = self._clock.monotonic()
@@ -255,6 +260,8 @@ class Agent:
         found = []
         if self._fetched.error:
             found.append(condition(self._fetched.reason or "SourceUnreachable", self._fetched.error))
+        if self._older_since is not None and self._clock.monotonic() - self._older_since > BEHIND:
+            found.append(condition("SourceBehind", self._what_is_missing()))
         if share_error := self._share_error or self._liveness.error or self._applier.share_error:
             found.append(condition("ShareUnavailable", share_error))
         if self._containers.engine_error:
@@ -264,6 +271,13 @@ class Agent:
         if self._publisher.error:
             found.append(condition("PublishFailing", self._publisher.error))
         return (*found, *(one for following in self.following for one in following.conditions))
+
+    def _what_is_missing(self) -> str:
+        named = ", ".join(sorted(commit[:12] for commit in self._ancestry.missing)[:3]) or "an accepted rewrite"
+        return (
+            f"the ledger was written from commits that this node can't fetch ({named}); while all nodes lack them "
+            "nobody publishes. If somebody has pushed over them: winslow accept-rewrite"
+        )
 
     def look(self) -> Seen | None:
         """What the publisher folds: read from the ledger now. None while others have a newer view of main."""

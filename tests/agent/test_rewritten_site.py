@@ -7,7 +7,7 @@ from reconciler.core.desired import Project
 from reconciler.core.names import Commit, ProjectName, RecordNumber, Token
 from reconciler.core.records import RewriteAccepted
 from reconciler.readers.live import LiveReader
-from tests.fakes.build import CROSSING, NOW, a_next, a_pipeline, a_project
+from tests.fakes.build import CROSSING, NOW, a_next, a_pipeline, a_project, a_seen
 from tests.fakes.lab import FakeSource, Lab
 
 ULM = ProjectName("ulm")
@@ -172,3 +172,21 @@ def test_a_reader_shows_the_commit_that_nodes_work_from(lab: Lab) -> None:
     accept(lab, new, old)
     lab.clock.seconds += 60
     assert (reader.status().commit, working_from(agent)) == (new, old), "it does not wait for a node to look"
+
+
+def test_a_commit_that_no_node_can_fetch_is_told_with_the_way_out(lab: Lab) -> None:
+    """Somebody pushed over it, and the one node that had it is gone: nobody may publish, so nobody would hear of it."""
+    lab.write(a_project(paused=True))
+    agent = lab.join("a")
+    lab.turn()
+    lost = a_seen(2, commit=Commit("f" * 40))
+    assert SharedDirectory(lab.root, writer="gone").publish_project(CROSSING, lost)
+    lab.turn()
+    assert not agent.publish()
+    assert agent.conditions() == (), "the next fetch may bring it"
+    lab.clock.seconds += 121.0
+    lab.turn()
+    [told] = agent.conditions()
+    assert told.type == "SourceBehind"
+    assert "ffffffffffff" in told.message
+    assert "winslow accept-rewrite" in told.message
