@@ -1,5 +1,7 @@
 """What is sent to a forge is what its documentation asks for, and does what it should."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -145,11 +147,12 @@ def test_the_api_is_found_from_the_repositorys_page(
     """forge.api is for whoever keeps it elsewhere."""
     asked: list[str] = []
 
-    def record(self: httpx.Client, method: str, url: str, **options: Any) -> httpx.Response:
+    @contextmanager
+    def record(self: httpx.Client, method: str, url: str, **options: Any) -> Iterator[httpx.Response]:
         asked.append(url)
-        return httpx.Response(201, json={}, request=httpx.Request(method, url))
+        yield httpx.Response(201, json={}, request=httpx.Request(method, url))
 
-    monkeypatch.setattr(httpx.Client, "request", record)
+    monkeypatch.setattr(httpx.Client, "stream", record)
     client = open_forge(ForgeSettings(kind=kind, url=url, api=api), TOKEN, branch="main")
     client.set_status(ONE, CommitState.SUCCESS, context=ULM, description="")
     client.close()

@@ -116,6 +116,20 @@ def test_a_forge_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
         client.close()
 
 
+@pytest.mark.parametrize(("limit", "value"), [("LARGEST", 100), ("LONGEST", -1.0)])
+def test_an_answer_without_end_is_cut_off(
+    gitlab: StubForge, to_gitlab: Forge, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+) -> None:
+    gitlab.next_answers.append(Answer(200, {"message": "x" * 200_000}))
+    with monkeypatch.context() as smaller:
+        smaller.setattr(api, limit, value)
+        told = refusal(to_gitlab)
+    assert isinstance(told, ForgeUnavailable)
+    assert "sends an answer without end" in str(told)
+    tell(to_gitlab)
+    assert len(gitlab.posted) == 1
+
+
 @pytest.mark.parametrize("code", [301, 302, 307, 308])
 def test_a_redirect_never_carries_the_token_elsewhere(
     gitlab: StubForge, to_gitlab: Forge, make_stub: MakeStub, code: int

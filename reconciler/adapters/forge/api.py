@@ -4,6 +4,7 @@ Nothing is redirected: a redirect turns a POST into a GET, and may lead the toke
 """
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,8 +18,12 @@ TIMEOUT = 10.0
 PAGES = 50
 """At most so many pages of a list; a state repository never has thousands of open requests."""
 EXCERPT = 200
+LARGEST = 16 * 2**20
+"""Bytes of an answer, and LONGEST: seconds for all of it. Nobody's server fills our memory or holds us for ever."""
+LONGEST = 30.0
 AGAIN = 15.0
 """Seconds after which a fault may be over."""
+ENCODED = ("content-encoding", "content-length", "transfer-encoding")
 
 
 class Api:
@@ -106,13 +111,24 @@ class Api:
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            return self._client.request(method, self._base + path, **options)
+            with self._client.stream(method, self._base + path, **options) as answer:
+                return self._whole(answer)
         except httpx.TimeoutException as error:
             raise ForgeUnavailable(
                 f"the forge's API at {self._base} did not answer in {TIMEOUT:.0f} s", after=AGAIN
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ForgeUnavailable(f"the forge's API at {self._base} can't be reached: {error}", after=AGAIN) from error
+
+    def _whole(self, answer: httpx.Response) -> httpx.Response:
+        """With all of its body, which is decoded by now."""
+        body, end = bytearray(), time.monotonic() + LONGEST
+        for part in answer.iter_bytes():
+            body += part
+            if len(body) > LARGEST or time.monotonic() > end:
+                raise ForgeUnavailable(f"the forge's API at {self._base} sends an answer without end", after=AGAIN)
+        headers = [(name, value) for name, value in answer.headers.multi_items() if name not in ENCODED]
+        return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
 
     def _parsed(self, answer: httpx.Response) -> Any:
         try:
