@@ -34,6 +34,8 @@ _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CONFLICT = re.compile("^(?:<{7}|>{7}) ", re.MULTILINE)
+_BOTH_SIDES = "a merge left both sides here; keep one of them, and remove the lines of <<<<<<<, ======= and >>>>>>>"
 _NEVER_IN_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
@@ -89,6 +91,8 @@ def compose(data: bytes, file: str, parser: type[Any] = PARSER) -> Document:
         for event in yaml.parse(text, Loader=parser):
             composer.take(event)
     except yaml.MarkedYAMLError as error:
+        if conflict := _CONFLICT.search(text):
+            composer.stop(*_place(text[: conflict.start()]), _BOTH_SIDES)
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         composer.stop(line, column, reworded(error, text, line, column))

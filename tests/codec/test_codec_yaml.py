@@ -83,6 +83,8 @@ def test_a_scalar_is_read_as_yaml_1_2_says(text: str, value: object, parser: typ
         (b"a: @x\n", "1:4: this character can't begin a value here; put the text in quotes"),
         (b"a: 'x\n", "2:1: the file ends inside quotes; write the closing quote"),
         (b"a: 1\nb 2\nc: 3\n", "3:1: a ':' is missing"),
+        (b"a: 1\n<<<<<<< HEAD\nb: 2\n=======\nb: 3\n>>>>>>> theirs\n", "2:1: a merge left both sides here"),
+        (b"a:\n<<<<<<< HEAD\n  b: 2\n=======\n  b: 3\n>>>>>>> theirs\n", "2:1: a merge left both sides here"),
         (b"a:\n  - 1\n b: 3\n", "3:2: this line does not fit the ones above; check the indentation"),
     ],
 )
