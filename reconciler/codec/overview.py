@@ -1,5 +1,7 @@
 """README.md of the branch ``observed``: what a person sees who opens it in the forge, on a phone."""
 
+import re
+
 from reconciler.core.status import Offer, ProjectPhase, ProjectStatus, Status
 
 ORDER = [
@@ -41,7 +43,7 @@ def _row(project: ProjectStatus) -> str:
     link = f"[{project.project}](projects/{project.project}/status.yaml)"
     last = project.runs[-1] if project.runs else None
     run = f"{last.run} {last.stage} {last.phase}" if last else "none"
-    edit = f"`{_cell(wait.edit)}`" if wait and wait.edit else ""
+    edit = _code(wait.edit) if wait and wait.edit else ""
     if wait and wait.url and wait.edit:
         edit += f" [edit]({wait.url})"
     answers = "".join(f"<br>{_offer(offer)}" for offer in project.offers)
@@ -54,5 +56,13 @@ def _offer(offer: Offer) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that can't break out of a table's cell, whatever somebody wrote."""
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+    """Text that can't break out of a table's cell nor become a link, whatever somebody wrote."""
+    told = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("[", "\\[")
+    return told.replace("<", "&lt;").replace("`", "'")
+
+
+def _code(line: str) -> str:
+    """A line to paste, so it stays as it is: within backticks a table still takes each ``|`` for its own."""
+    fence = "`" * (1 + max((len(found) for found in re.findall("`+", line)), default=0))
+    space = " " if "`" in line else ""
+    return f"{fence}{space}{line}{space}{fence}".replace("|", "\\|")

@@ -1,8 +1,13 @@
 """README.md of the branch ``observed``: how a person on a phone answers."""
 
+from dataclasses import replace
+
+import pytest
+
 from reconciler.codec.overview import overview
 from reconciler.core.desired import Confirm, Forge, Site
 from reconciler.core.report import report
+from reconciler.core.status import condition
 from tests.fakes.build import a_desired, a_ledger, a_node, a_pipeline, a_run, a_stage
 
 URL = "https://forge.example/ulm/state"
@@ -23,3 +28,36 @@ def test_answers_are_links_where_a_forge_can_merge() -> None:
 
 def test_answers_are_branches_to_merge_where_there_is_no_forge() -> None:
     assert "<br>Start stage 'track' after run 1: merge `proposals/crossing/1-continue`" in readme(None)
+
+
+def test_words_of_others_become_neither_links_nor_cells() -> None:
+    status = report(a_desired(pipeline=a_pipeline("detect")), a_ledger(a_run(1)), [a_node()], branch="main")
+    loud = "gone | [here](https://evil.example) ![x](https://evil.example/x.png) <img src=x>\n\n# `now`"
+    found = overview(replace(status, conditions=(condition("SourceUnavailable", loud),)))
+    told = next(line for line in found.splitlines() if "gone" in line)
+    assert told.startswith("> **SourceUnavailable**")
+    assert r"gone \| \[here](" in told
+    assert r"!\[x](" in told
+    assert "&lt;img" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("next: {a: 1}", "`next: {a: 1}`"),
+        ('next: {a: "<x> [y] \\\\d"}', '`next: {a: "<x> [y] \\\\d"}`'),
+        ('next: {a: "b|c"}', '`next: {a: "b\\|c"}`'),
+        ('next: {a: "`b``"}', '``` next: {a: "`b``"} ```'),
+    ],
+)
+def test_a_line_to_paste_is_shown_as_it_is(line: str, shown: str) -> None:
+    status = report(
+        a_desired(pipeline=a_pipeline("detect", a_stage("track", confirm=Confirm.BEFORE))),
+        a_ledger(a_run(1)),
+        [a_node()],
+        branch="main",
+    )
+    (project,) = status.projects
+    assert project.waiting_for is not None
+    asked = replace(project, waiting_for=replace(project.waiting_for, edit=line))
+    assert f"| {shown}" in overview(replace(status, projects=(asked,)))
