@@ -1,6 +1,8 @@
 """Webhooks against a real server: what arrives, how it is signed, what becomes of every answer."""
 
 import base64
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -103,6 +105,24 @@ def test_a_refusal_is_told_with_the_servers_words(hook: Hook, status: int) -> No
     hook.answers = [Answer(status, body=b"no_team")]
     with pytest.raises(BadInput, match=rf"127.0.0.1 answered {status} .*\(no_team\)"):
         sink(hook.url).deliver(a_transition())
+
+
+def test_a_servers_words_do_not_drive_a_terminal() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 400 B\x1b[31mad\r\nContent-Length: 5\r\n\r\n\x1b[2Jx")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(BadInput) as error:
+            sink(f"http://127.0.0.1:{server.getsockname()[1]}/x").deliver(a_transition())
+        thread.join()
+    assert "ad" in str(error.value)
+    assert "\x1b" not in str(error.value)
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -99,7 +99,7 @@ def _judge(answer: httpx.Response, host: str) -> None:
         return
     if answer.has_redirect_location:
         raise BadInput(f"{host} redirects to another address ({answer.status_code}); write the one that it leads to")
-    said = f"{host} answered {answer.status_code} {answer.reason_phrase}".rstrip() + _words(answer)
+    said = f"{host} answered {answer.status_code} {printable(answer.reason_phrase)}".rstrip() + _words(answer)
     if answer.status_code < 500 and answer.status_code not in NOT_NOW:
         raise BadInput(said)
     after = _seconds(answer.headers.get("Retry-After", ""))
