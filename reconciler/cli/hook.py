@@ -147,6 +147,9 @@ def _say(line: str) -> None:
 
 
 def _install(repository: Path, branch: str) -> None:
+    from reconciler.adapters.git.remote import check_branch  # noqa: PLC0415
+
+    check_branch("--branch", branch)
     directory = git_directory(repository)
     bare = attempt(directory, "rev-parse", "--is-bare-repository")[1] == "true"
     what = What.PRE_RECEIVE if bare else What.PRE_COMMIT

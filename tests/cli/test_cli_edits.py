@@ -113,6 +113,19 @@ def test_a_name_that_does_not_exist_is_refused_with_the_nearest(desks: Any) -> N
     assert "there is no pipelines/flew.yaml; did you mean 'flow'?" in ada("pipeline", "flight-07", "flew").err
 
 
+def test_not_all_of_many_projects_are_told(desks: Any) -> None:
+    ada, _ = desks
+    for number in range(30):
+        (ada.clone / f"projects/x{number:02}.yaml").write_text("pipeline: flow\n")
+    ada.git("add", "-A")
+    ada.push("winslow.yaml", "version: 1\n\n")
+    ada.git("commit", "-q", "-m", "Many")
+    ada.git("push", "-q", "origin", "HEAD:main")
+    told = ada("pause", "somewhere-else").err
+    assert "there are: flight-07, x00, " in told
+    assert told.endswith(" x18 and 11 more\n")
+
+
 def test_faults_elsewhere_do_not_keep_people_from_pausing(desks: Any, remote: Any) -> None:
     """Only what the edit makes worse counts."""
     ada, _ = desks

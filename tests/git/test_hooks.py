@@ -183,6 +183,14 @@ def test_a_hook_goes_into_a_repository_and_nowhere_else(tmp_path: Path) -> None:
         hook(What.INSTALL, tmp_path)
 
 
+def test_a_branch_that_can_be_none_is_refused(forge: Any) -> None:
+    """Such a hook would check nothing, and nobody would notice."""
+    for name in ("main; true", "a b", "-u", "x\ny", ""):
+        with pytest.raises(BadInput, match="is not a branch's name"):
+            hook(What.INSTALL, forge.bare, name)
+    assert not (forge.bare / "hooks/pre-receive").exists()
+
+
 # --- committing ----------------------------------------------------------------------------------
 
 

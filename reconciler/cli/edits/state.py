@@ -18,6 +18,8 @@ from reconciler.core.names import Blob, ProjectName
 from reconciler.core.status import ProjectStatus
 from reconciler.errors import BadInput, RecordUnreadable
 
+SHOWN = 20  # names in a message
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
@@ -129,7 +131,8 @@ class State:
             return f"there is no project '{name}'; did you mean '{near[0]}'?"
         if self.removed(name):
             return f"the project '{name}' was deleted; winslow restore {name} puts it back"
-        return f"there is no project '{name}'; there are: {', '.join(known) or 'none yet'}"
+        more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+        return f"there is no project '{name}'; there are: {', '.join(known[:SHOWN]) or 'none yet'}{more}"
 
 
 @contextmanager
