@@ -10,6 +10,9 @@ from reconciler.core.names import NodeName
 from reconciler.core.status import Condition, condition
 
 
+ESSENTIAL = frozenset({"beat", "fetch", "tick", "publish"})
+
+
 class AgentHealth:
     """Port ``NodeHealth``."""
 
@@ -27,7 +30,8 @@ class AgentHealth:
         return self._agent.identity.incarnation
 
     def ok(self) -> bool:
-        return not self._loop.stalled()
+        """A proposal or message that hangs is told; it is no reason to restart a node."""
+        return ESSENTIAL.isdisjoint(self._loop.stalled())
 
     def since_last_tick(self) -> float | None:
         last = self._agent.last_tick

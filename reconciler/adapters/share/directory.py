@@ -112,7 +112,7 @@ class SharedDirectory:
         try:
             with translated(self.layout.root):
                 found = json.loads(path.read_bytes())
-                share = ShareId(str(found["share"]))
+                share, form = ShareId(str(found["share"])), int(found.get("format", FORMAT))
         except ShareUnavailable as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 raise ShareUnavailable(
@@ -122,6 +122,8 @@ class SharedDirectory:
             raise
         except (ValueError, KeyError, TypeError) as error:
             raise ShareUnavailable(f"{path} is not a share's identity file; restore it from a backup") from error
+        if form > FORMAT:
+            raise ShareUnavailable(f"{path} has format {form} and this Winslow reads {FORMAT}; update Winslow here")
         if self._share is not None and share != self._share:
             raise ShareUnavailable(f"{self.layout.root} is now another share ({share}, was {self._share})")
         self._share = share
