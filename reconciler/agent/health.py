@@ -9,7 +9,6 @@ from reconciler.agent.ports import Clock
 from reconciler.core.names import NodeName
 from reconciler.core.status import Condition, condition
 
-
 ESSENTIAL = frozenset({"beat", "fetch", "tick", "publish"})
 
 
