@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.cli.git import git
+from reconciler.cli.git import attempt, git
+from reconciler.errors import Transient
 from tests.cli.conftest import write_script
 
 PROJECT = """\
@@ -379,6 +380,20 @@ def test_an_answer_that_is_lost_on_its_way_is_no_refusal(desks: Any, remote: Any
 
 
 # --- the remote says no ---
+
+
+def test_a_remote_that_does_not_answer_leaves_nobody_in_doubt(desks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, _ = desks
+
+    def mute(directory: Path, *arguments: str, **options: Any) -> tuple[int, str, str]:
+        if arguments[0] == "push":
+            raise Transient("git push gave no answer within 60 seconds")
+        return attempt(directory, *arguments, **options)
+
+    monkeypatch.setattr("reconciler.cli.edits.clone.attempt", mute)
+    ended = ada("pause", "flight-07")
+    assert ended.code == 3
+    assert "no answer within 60 seconds; what was pushed may still be taken: look at main there" in ended.err
 
 
 @pytest.fixture

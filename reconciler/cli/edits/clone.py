@@ -2,21 +2,16 @@
 
 import shlex
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.cli.git import attempt, git, has_identity, succeeds
+from reconciler.cli.git import attempt, fetch, git, has_identity, succeeds
 from reconciler.core.names import Commit
 from reconciler.errors import BadInput, Transient
 
 MAIN = "main"
 OBSERVED = "observed"
 NEW_FILE = "100644"
-LOCKED = "cannot lock ref"
-"""Git's words when another command fetches into the same clone at this moment."""
-TRIES = 20
-PAUSE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +33,7 @@ class Clone:
 
     def fetch(self) -> Fetched:
         """In one conversation; by the asterisk a missing branch observed is no error."""
-        names = (self.branch, f"{OBSERVED}*")
-        refspecs = [f"+refs/heads/{name}:{self._tracking(name)}" for name in names]
-        options = ("--quiet", "--no-tags", "--no-write-fetch-head")
-        for _ in range(TRIES):
-            code, _, said = attempt(self.directory, "fetch", *options, self.remote, *refspecs)
-            if LOCKED not in said:
-                break
-            time.sleep(PAUSE)
-        if code != 0:
+        if said := fetch(self.directory, self.remote, self.branch, f"{OBSERVED}*"):
             raise Transient(f"git fetch failed in {self.directory}: {said}")
         head = git(self.directory, "rev-parse", "--verify", self._tracking(self.branch))
         _, observed, _ = attempt(self.directory, "rev-parse", "--verify", "--quiet", self._tracking(OBSERVED))
@@ -113,8 +100,12 @@ class Clone:
         )
 
     def push(self, *arguments: str) -> tuple[bool, str]:
-        """Whether it was taken, and what the remote said."""
-        code, _, said = attempt(self.directory, "push", "--no-follow-tags", self.remote, *arguments)
+        """Whether it was taken, and what the remote said. Transient if it said nothing in time."""
+        try:
+            code, _, said = attempt(self.directory, "push", "--no-follow-tags", self.remote, *arguments)
+        except Transient as error:
+            told = f"{error}; what was pushed may still be taken: look at {self.branch} there, or just ask again"
+            raise Transient(told) from error
         return code == 0, said
 
     def follow(self, commit: Commit) -> str | None:
