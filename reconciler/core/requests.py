@@ -51,7 +51,7 @@ def request_is_due(request: Next, history: ProjectHistory) -> bool:
     last = history.last_run
     if last is None:
         return request.after is None
-    return request.after == last.number and last.is_final and not _outlived_by_failure(request, last, history)
+    return request.after == last.number and last.is_final and _survives(request, last, history)
 
 
 def answered_by(request: Next, history: ProjectHistory) -> Run | None:
@@ -60,28 +60,35 @@ def answered_by(request: Next, history: ProjectHistory) -> Run | None:
     return next((run for run in history.runs if run.created.request == text), None)
 
 
-def _outlived_by_failure(request: Next, last: Run, history: ProjectHistory) -> bool:
+def _survives(request: Next, last: Run, history: ProjectHistory) -> bool:
     """A request made before run ``after`` had ended does not survive that run's failure: nobody knew of it.
 
-    Unless it stood beside the order to abort that run: then the person meant what comes after. In whichever of
-    several commits that was, so that it makes no difference which of them a node happened to see.
+    Unless it came together with the order to abort that run: then the person meant what comes after.
     """
-    if last.phase is RunPhase.SUCCEEDED:
-        return False
-    text = canonical(request)
-    seen = [record for record in history.records if isinstance(record, DesiredSeen) and record.request == text]
-    early = any(record.open_run == last.number or record.number < last.created.number for record in seen)
-    return early and not any(record.abort == last.number for record in seen)
+    came = _came_with(request, history)
+    if came is None or last.phase is RunPhase.SUCCEEDED or came.abort == last.number:
+        return True
+    return came.open_run != last.number and came.number > last.created.number
+
+
+def _came_with(request: Next, history: ProjectHistory) -> DesiredSeen | None:
+    """The record that brought the request: since then, every one carries it. What was withdrawn comes anew."""
+    text, found = canonical(request), None
+    for record in reversed(history.records):
+        if isinstance(record, DesiredSeen) and record.request == text:
+            found = record
+        elif isinstance(record, DesiredSeen) and found is not None:
+            break
+    return found
 
 
 def renewed(request: Next, history: ProjectHistory) -> Next:
     """The same request, asked now so that it works: with an id, if just this was spent already."""
-    after = history.last_run.number if history.last_run else None
-    for spare in _spare_ids(history):
-        again = replace(request, after=after, id=spare)
-        if request_is_due(again, history):
-            return again
-    return replace(request, after=after, id=None)  # a run is open: the request waits for it
+    last = history.last_run
+    if last is None:
+        return replace(request, after=None, id=None)
+    asked = (replace(request, after=last.number, id=spare) for spare in _spare_ids(history))
+    return next(again for again in asked if _survives(again, last, history))
 
 
 def request_now(stage: StageName, history: ProjectHistory) -> Next:
@@ -114,10 +121,13 @@ def _not_due(project: Project, request: Next, history: ProjectHistory) -> Condit
         return condition("RequestHandled", f"next was answered by run {run.number} ({run.stage})")
     last = history.last_run
     number = last.number if last else None
+    line = line_of(renewed(request, history))
     if last is not None and request.after == last.number and not last.is_final:
+        if project.abort == last.number and not _survives(request, last, history):
+            message = f"next came before the order to abort run {last.number}, so it won't start '{request.stage}'"
+            return condition("RequestStale", f"{message}; to ask for it all the same write: {line}")
         ended = "was aborted" if project.abort == last.number else "has succeeded"
         return condition("RequestPending", f"next starts '{request.stage}' once run {last.number} {ended}")
-    line = line_of(renewed(request, history))
     if request.after is not None and request.after > _last_number(history):
         message = f"next waits for run {request.after}; the last run is {number or 'none'}"
         return condition("RequestPending", f"{message}; to ask for what comes after that write: {line}")

@@ -273,6 +273,14 @@ def test_the_going_run_can_be_aborted_by_the_same_commit(ada: Any, remote: Any, 
     assert ended.out.endswith("run 3 (detect) starts" + SEEN)
 
 
+def test_an_abort_that_joins_a_request_already_pending_asks_under_another_id(ada: Any, remote: Any, text: Any) -> None:
+    """A request that came before the order to abort does not survive it."""
+    remote.publish(RUNNING)
+    ada("redo", "flight-07", "detect")
+    ada("redo", "flight-07", "detect", "--abort")
+    assert text() == PROJECT + "next: {stage: detect, after: 2, id: again}\nabort: 2\n"
+
+
 def test_a_request_to_a_paused_project_says_that_it_waits(ada: Any, remote: Any) -> None:
     ada("pause", "flight-07")
     remote.publish(FAILED)

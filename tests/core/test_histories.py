@@ -58,6 +58,7 @@ class Histories(RuleBasedStateMachine):
         self.world = Fleet(self.git.head, tuple(a_node(name, cpus=1.0) for name in NODES[:count]), git=self.git)
         self.proposed: list[tuple[str, dict[str, Any]]] = []
         self.asked_early: set[tuple[ProjectName, Retired | None, str | None]] = set()
+        self.noted: dict[tuple[ProjectName, Retired | None], int] = {}
         self.checked: Ledger | None = None
 
     # --- people ---
@@ -266,29 +267,32 @@ class Histories(RuleBasedStateMachine):
         if self.world.ledger is self.checked:
             return
         self.checked = self.world.ledger
-        self.note_early_requests()
         check(self.world.ledger, self.git)
         for name, history in self.world.ledger.projects.items():
+            self.note_early_requests(name, history)
             self.no_early_request_survived_a_failure(name, history)
 
-    def note_early_requests(self) -> None:
-        """Requests that somebody saw before the run they name had ended."""
-        for name, history in self.world.ledger.projects.items():
-            record = history.records[-1] if history.records else None
-            if not isinstance(record, DesiredSeen):
+    def note_early_requests(self, name: ProjectName, history: ProjectHistory) -> None:
+        """Requests that came before the run they name had ended, and not with the order to abort it."""
+        seen = [record for record in history.records if isinstance(record, DesiredSeen)]
+        for before, record in zip((None, *seen), seen, strict=False):
+            is_known = record.number <= self.noted.get((name, history.retired), 0)
+            if is_known or record.request is None or (before is not None and before.request == record.request):
                 continue
+            asked = (name, history.retired, record.request)
             request = self.git.at(record.commit).projects[name].next
-            if request is not None and record.request is not None:
-                run = history.run(request.after) if request.after else None
-                if request.after and (run is None or not run.is_final):
-                    self.asked_early.add((name, history.retired, record.request))
+            assert request is not None
+            run = history.run(request.after) if request.after else None
+            self.asked_early.discard(asked)
+            if request.after and (run is None or not run.is_final) and record.abort != request.after:
+                self.asked_early.add(asked)
 
     def no_early_request_survived_a_failure(self, name: ProjectName, history: ProjectHistory) -> None:
         for before, run in zip(history.runs, history.runs[1:], strict=False):
-            text = run.created.request
-            beside = [one for one in history.records if isinstance(one, DesiredSeen) and one.request == text]
-            if before.phase != "Succeeded" and all(one.abort != before.number for one in beside):
-                assert (name, history.retired, text) not in self.asked_early, "nobody knew of the failure"
+            if before.phase != "Succeeded" and run.created.number > self.noted.get((name, history.retired), 0):
+                early = (name, history.retired, run.created.request) in self.asked_early
+                assert not early, "nobody knew of the failure"
+        self.noted[name, history.retired] = history.records[-1].number if history.records else 0
 
     def is_explained(self, name: NodeName, todo: Plan) -> None:
         view = self.world.desired_of(name)

@@ -241,15 +241,46 @@ def test_a_request_made_before_its_run_began_does_not_survive_that_runs_failure(
     )
 
 
-def test_whether_a_request_survives_an_abort_does_not_depend_on_how_many_commits_were_seen() -> None:
-    """The request stood there before the order to abort joined it; a slower node sees both at once."""
+@pytest.mark.parametrize(
+    ("together", "aborting"),
+    [(True, (RunNumber(2),)), (True, (RunNumber(2), None)), (False, (None, RunNumber(2)))],
+)
+def test_a_request_survives_an_abort_only_if_it_came_with_that_order(
+    together: bool, aborting: tuple[RunNumber | None, ...]
+) -> None:
+    """Whoever aborts a run need not know what somebody else has left in the file for after its success."""
     request = a_next("detect", 2)
-    early = a_seen(8, request=request, open_run=RunNumber(2))
-    both = a_seen(9, request=request, abort=RunNumber(2), open_run=RunNumber(2))
+    seen = tuple(a_seen(8 + at, request=request, abort=run, open_run=RunNumber(2)) for at, run in enumerate(aborting))
     project = a_project(next=request, abort=RunNumber(2))
     run = a_run(2, "track", a_claim(), aborted())
-    for seen in ((both,), (early, both)):
+    told = conditions(project, a_history(DETECTED, run, seen=seen))
+    if together:
         assert started(asked(project, DETECTED, run, seen=seen)).stage.name == "detect"
+        assert told == {}
+    else:
+        assert isinstance(asked(project, DETECTED, run, seen=seen), Wait)
+        assert told["RequestStale"].endswith("to ask again write: next: {stage: detect, after: 2, id: again}")
+
+
+def test_a_pending_request_that_an_abort_will_leave_stale_says_so_at_once() -> None:
+    """The line it offers works beside the abort that stands there."""
+    request, again = a_next("detect", 2), a_next("detect", 2, id="again")
+    seen = (
+        a_seen(8, request=request, open_run=RunNumber(2)),
+        a_seen(9, request=request, abort=RunNumber(2), open_run=RunNumber(2)),
+    )
+    project = a_project(next=request, abort=RunNumber(2))
+    told = conditions(project, a_history(DETECTED, OPEN_TRACK, seen=seen))
+    assert told["RequestStale"].endswith(line_of(again))
+    answer = a_seen(10, request=again, abort=RunNumber(2), open_run=RunNumber(2))
+    run = a_run(2, "track", a_claim(), aborted())
+    assert started(asked(replace(project, next=again), DETECTED, run, seen=(*seen, answer))).request == again
+
+
+def test_a_stale_request_that_is_withdrawn_and_asked_anew_is_due() -> None:
+    request = a_next("detect", 2)
+    seen = (a_seen(7, request=request, open_run=RunNumber(2)), a_seen(8), a_seen(9, request=request))
+    assert started(asked(a_project(next=request), DETECTED, FAILED_TRACK, seen=seen)).request == request
 
 
 def test_a_pending_request_beside_an_abort_says_so() -> None:

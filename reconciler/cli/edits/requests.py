@@ -136,7 +136,7 @@ def _request(state: State, project: str, asked: _Asked, *, word: str, first: Seq
     fields |= {"from": asked.base} if asked.base else {}
     fields |= {"then": asked.then.value} if asked.then else {}
     fields |= {"environment": asked.environment} if asked.environment else {}
-    fields |= _identity(state, project, status, fields)
+    fields |= _identity(state, project, status, fields, abort=asked.abort)
     aborting = [Put(("abort",), _going(project, status, None).run)] if asked.abort else []
     return state.change(
         project,
@@ -156,8 +156,10 @@ def _follows(state: State, project: str, last: RunStatus | None, asked: _Asked) 
     return f"run {number} ({asked.stage}) starts"
 
 
-def _identity(state: State, project: str, status: ProjectStatus | None, fields: dict[str, object]) -> dict[str, str]:
-    """An id where the nodes say that the same request was spent already."""
+def _identity(
+    state: State, project: str, status: ProjectStatus | None, fields: dict[str, object], *, abort: bool
+) -> dict[str, str]:
+    """An id where the nodes say that the same request was spent already, or will be by the abort that joins it."""
     if status is None:
         return {}
     wanted = (fields["stage"], fields.get("after"))
@@ -166,7 +168,7 @@ def _identity(state: State, project: str, status: ProjectStatus | None, fields: 
         return {"id": str(offered["id"])} if "id" in offered else {}
     current = state.project(project).next
     stale = any(condition.type == "RequestStale" for condition in status.conditions)
-    if current and stale and (current.stage, current.after) == wanted:
+    if current and (stale or abort) and (current.stage, current.after) == wanted:
         return {"id": _another(current.id)}
     return {}
 
