@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reconciler.cli.git import enclosing_repository
+from reconciler.cli.output import err, text
 from reconciler.codec.config import load_config
 from reconciler.config import NodeConfig
 from reconciler.errors import BadInput
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from reconciler.readers.live import LiveReader
 
 VARIABLE = "WINSLOW_CONFIG"
+STATE = ("winslow.yaml", "pipelines", "projects")
+"""What lies at the top of a state repository."""
 USUAL_CONFIG = Path("/etc/winslow/node.yaml")
 
 
@@ -61,10 +65,18 @@ def _check_named(given: Path | None, ways: str) -> None:
         raise BadInput(f"there is no {path}; name the site to look at: {ways}")
 
 
+def _clone_here() -> Path | None:
+    """The clone of a state repository that we stand in, anywhere in it."""
+    top = enclosing_repository(Path())
+    return top if top is not None and any((top / name).exists() for name in STATE) else None
+
+
 def live_reader(config: Path | None, *, purpose: str = "cli") -> "LiveReader":
     from reconciler.compose import open_reader  # noqa: PLC0415
 
-    _check_named(config, f"--config FILE or ${VARIABLE}, a node.yaml")
+    in_clone = config is None and not _config_file(None).exists() and _clone_here() is not None
+    why = " (this command reads the share, too, so a clone alone is not enough)" if in_clone else ""
+    _check_named(config, f"--config FILE or ${VARIABLE}, a node.yaml{why}")
     return open_reader(node_config(config), purpose=purpose)
 
 
@@ -73,11 +85,11 @@ def reader(config: Path | None, clone: Path | None, *, purpose: str = "cli") -> 
 
     Whoever stands in a clone and names nothing means that clone.
     """
-    if clone is None and not _config_file(config).exists() and config is None and Path("winslow.yaml").is_file():
-        clone = Path()
+    if clone is None and config is None and not _config_file(None).exists():
+        clone = _clone_here()
     if clone is None:
         _check_named(config, f"--config FILE, ${VARIABLE}, or --clone DIR for a clone of the state repository")
         return live_reader(config, purpose=purpose)
-    from reconciler.compose import open_clone_reader  # noqa: PLC0415
+    from reconciler.cli.clone_reader import CloneReader  # noqa: PLC0415
 
-    return open_clone_reader(clone)
+    return CloneReader(clone, say=lambda told: err().print(text(f"winslow: {told}")))

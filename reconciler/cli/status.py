@@ -19,6 +19,7 @@ from reconciler.core.ledger import RunPhase
 from reconciler.core.names import ProjectName
 from reconciler.core.proposals import merge_command
 from reconciler.core.status import Condition, NodeStatus, ProjectPhase, ProjectStatus, RunStatus, Status, WaitingFor
+from reconciler.readers import Reader
 from reconciler.readers.find import find_project
 
 INDENT = "  "
@@ -33,7 +34,9 @@ def status(
     output: OutputOption = Output.TEXT,
 ) -> None:
     """Show what runs, what waits for you, and the nodes."""
-    found = reader(config, clone).status()
+    source = reader(config, clone)
+    found = source.status()
+    age = as_of(source, found)
     if project is not None:
         found = replace(found, projects=(find_project(found, ProjectName(project)),))
     if output is Output.JSON:
@@ -42,6 +45,15 @@ def status(
         show_project(out(), found.projects[0], datetime.now(UTC))
     else:
         show(out(), found, datetime.now(UTC))
+    if age and output is Output.TEXT:
+        out().print(Text(age, style="dim"))
+
+
+def as_of(source: Reader, status: Status) -> str:
+    """How old it is; nothing where it is of this moment."""
+    from reconciler.cli.clone_reader import CloneReader  # noqa: PLC0415
+
+    return source.as_of(status) if isinstance(source, CloneReader) else ""
 
 
 def show(console: Console, status: Status, now: datetime) -> None:

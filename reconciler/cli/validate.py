@@ -10,8 +10,8 @@ import typer
 
 from reconciler.cli.codes import Exit
 from reconciler.cli.findings import Format, Result, show
-from reconciler.cli.git import attempt
-from reconciler.cli.options import ConfigOption, live_reader
+from reconciler.cli.git import attempt, enclosing_repository
+from reconciler.cli.options import STATE, ConfigOption, live_reader
 from reconciler.codec.desired import load, validate_file
 from reconciler.codec.directory import DirectoryTree
 from reconciler.codec.review import Finding, Review, review
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from reconciler.codec.changes import Standing
     from reconciler.readers.live import LiveReader
 
-STATE = ("winslow.yaml", "pipelines", "projects")
-
 
 def validate(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The state repository's directory; with --commits, its clone.")
+        Path,
+        typer.Argument(
+            metavar="PATH", help="The state repository's directory, or one file in it; with --commits, its clone."
+        ),
     ] = Path(),
     commits: Annotated[
         str | None,
@@ -81,17 +82,38 @@ def validate(
 
 
 def _directory(path: Path) -> Result:
-    tree = DirectoryTree(path)
-    if not any((path / name).exists() for name in STATE):
-        raise BadInput(
-            f"{path} is no state repository: it has none of {', '.join(STATE)}; name one, or winslow init DIR"
-        )
+    """Of a file that file's problems, as its repository sees it."""
+    top = _top(path)
+    tree = DirectoryTree(top)
     desired = load(tree)
+    inside = path.resolve().relative_to(top.resolve()).as_posix() if path.is_file() else None
+    found = [Finding(problem) for problem in desired.problems if inside in (None, problem.file)]
     return Result(
-        findings=[Finding(problem) for problem in desired.problems],
-        desired=desired,
-        where=lambda file: os.path.normpath(path / file),
+        findings=found,
+        desired=desired if inside is None else None,
+        where=lambda file: os.path.normpath(top / file),
     )
+
+
+def _top(path: Path) -> Path:
+    """Of the state repository that ``path`` is or lies in."""
+    if not path.exists():
+        raise BadInput(f"{path} is not a directory or a file of a state repository; name one, or winslow init DIR")
+    if path.is_dir() and _is_state(path):
+        return path
+    around = enclosing_repository(path.parent if path.is_file() else path)
+    if around is not None and _is_state(around):
+        return Path(os.path.relpath(around))
+    if path.is_file():
+        raise BadInput(
+            f"{path} lies in no state repository; say where it would lie in one: "
+            f"winslow validate --stdin --path projects/{path.name} < {path}"
+        )
+    raise BadInput(f"{path} is no state repository: it has none of {', '.join(STATE)}; name one, or winslow init DIR")
+
+
+def _is_state(path: Path) -> bool:
+    return any((path / name).exists() for name in STATE)
 
 
 def _one_file(name: str) -> Result:

@@ -71,17 +71,40 @@ def _await_rest(source: Reader, name: ProjectName, limit: float | None) -> Proje
 
     An outage that begins while we wait is waited for as well: a script must not lose a night to it.
     """
-    found = find_project(source.status(), name)
+    look = _Look(source, name)
+    found = look.moving_or_at_rest()
     deadline = None if limit is None else time.monotonic() + limit
     told = ""
-    while found.phase in MOVING:
+    while found is None or found.phase in MOVING:
         if deadline is not None and time.monotonic() >= deadline:
             return None
         time.sleep(POLL)
         try:
-            found = find_project(source.status(), name)
+            found = look.moving_or_at_rest()
         except Transient as error:
             if str(error) != told:
                 told = str(error)
                 err().print(f"winslow: {told}; still waiting")
     return found
+
+
+class _Look:
+    """In a clone what was just pushed may not have reached the nodes: the project is about to move then."""
+
+    def __init__(self, source: Reader, name: ProjectName) -> None:
+        self._source = source
+        self._name = name
+        self._told: str | None = None
+
+    def moving_or_at_rest(self) -> ProjectStatus | None:
+        """The project; None while the nodes have not seen what the desired branch asks for."""
+        from reconciler.cli.clone_reader import CloneReader  # noqa: PLC0415
+
+        status = self._source.status()
+        unseen = self._source.unseen(status) if isinstance(self._source, CloneReader) else None
+        if unseen is None:
+            return find_project(status, self._name)
+        if unseen != self._told:
+            self._told = unseen
+            err().print(f"winslow: the nodes have not seen commit {unseen[:12]} yet; waiting for that")
+        return None

@@ -1,9 +1,10 @@
 """Reading the branch ``observed`` of a clone: for people without the share."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
-from reconciler.adapters.git.any_clone import read_observed
+from reconciler.adapters.git.any_clone import published_at, read_observed
 from reconciler.codec.observed import unfold
 from reconciler.core.names import ProjectName, RunNumber
 from reconciler.core.status import Status
@@ -20,6 +21,10 @@ class ObservedReader:
 
     def status(self) -> Status:
         return unfold(read_observed(self._clone))
+
+    def published_at(self) -> datetime:
+        """What ``status`` says is true of then; nodes publish on transitions only."""
+        return published_at(self._clone)
 
     def log(self, project: ProjectName, run: RunNumber, *, offset: int = 0, limit: int = 262_144) -> LogPage:
         found = find_run(self.status(), project, run)

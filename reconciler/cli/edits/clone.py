@@ -156,6 +156,11 @@ def _remote(directory: Path) -> str:
     current = _current(directory)
     _, upstream, _ = attempt(directory, "config", f"branch.{current}.remote")
     usual = next((name for name in (upstream, "origin") if name in names), None)
+    if not names and attempt(directory, "rev-parse", "--is-bare-repository")[1] == "true":
+        raise BadInput(
+            f"{directory} is a bare repository and no clone, perhaps the remote itself; an edit is made in a clone of "
+            f"it: git clone {shlex.quote(str(directory))} DIR, then --repository DIR"
+        )
     if usual is None and len(names) != 1:
         told = f"it has {', '.join(names)}" if names else "it has none"
         raise BadInput(f"{directory} has no remote 'origin' ({told}); write: git remote add origin URL")
