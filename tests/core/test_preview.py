@@ -99,15 +99,13 @@ def test_an_abort_with_its_successor_stops_one_and_starts_the_other() -> None:
     assert [effect.kind for effect in effects] == [EffectKind.STOPS, EffectKind.STARTS]
 
 
-def test_an_abort_beside_a_request_that_waits_lets_that_start() -> None:
+def test_an_abort_of_the_run_that_a_request_waits_for_takes_that_along() -> None:
     request = a_next("detect", 2)
     was = replace(BEFORE, next=request)
     ledger = a_ledger(DETECTED, OPEN_TRACK, seen=a_seen(request=request, open_run=RunNumber(2)))
     effects = merging(changed(next=request, abort=RunNumber(2)), was=was, ledger=ledger)
-    assert [effect.message for effect in effects] == [
-        "aborts run 2 (track) on a",
-        "starts 'detect' as run 3, as next asks",
-    ]
+    assert [effect.kind for effect in effects] == [EffectKind.STOPS, EffectKind.WAITS, EffectKind.STALE]
+    assert effects[2].edit == "next: {stage: detect, after: 2, id: again}"
 
 
 @pytest.mark.parametrize(
