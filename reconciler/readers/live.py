@@ -20,6 +20,7 @@ from reconciler.errors import BadInput, SourceUnavailable
 from reconciler.readers import LogPage
 from reconciler.readers.find import find_run
 
+REWRITTEN = "SourceRewritten"
 TAIL = 16_384
 """Bytes at the end of a running stage's log in which its progress is looked for."""
 
@@ -49,16 +50,26 @@ class LiveReader:
     def status(self) -> Status:
         fetched = self._fetch()
         snapshot = self.snapshot()
-        conditions: tuple[Condition, ...] = ()
-        if fetched.error:
-            conditions = (condition(fetched.reason or "SourceUnreachable", fetched.error),)
         found = report(
-            snapshot.desired, snapshot.ledger, snapshot.nodes, branch=self._config.branch, conditions=conditions
+            snapshot.desired,
+            snapshot.ledger,
+            snapshot.nodes,
+            branch=self._config.branch,
+            conditions=self._own_conditions(fetched, snapshot),
         )
         projects = (
             replace(project, runs=tuple(self._with_progress(run) for run in project.runs)) for project in found.projects
         )
         return replace(found, projects=tuple(projects))
+
+    def _own_conditions(self, fetched: Fetched, snapshot: Snapshot) -> tuple[Condition, ...]:
+        """Of a rewritten history the nodes tell: they may hold on to another commit than this reader's clone did."""
+        if fetched.reason == REWRITTEN:
+            ttl = snapshot.desired.site.ttl.total_seconds()
+            is_told = any(REWRITTEN in node.conditions and node.is_live(ttl) for node in snapshot.nodes)
+            why = f"{self._config.branch} was rewritten; what the nodes hold, and how to go on: winslow accept-rewrite"
+            return () if is_told else (condition(REWRITTEN, why),)
+        return (condition(fetched.reason or "SourceUnreachable", fetched.error),) if fetched.error else ()
 
     def snapshot(self) -> Snapshot:
         fetched = self._fetch()

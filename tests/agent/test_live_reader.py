@@ -1,5 +1,6 @@
 """What a reader shows that looks only now and then, or may not read everything."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -29,3 +30,31 @@ def test_a_log_that_cannot_be_read_hides_its_progress_alone(lab: Lab) -> None:
     [project] = LiveReader(agent.config, lab.source, lab.clock).status().projects
     assert (project.runs[0].phase, project.runs[0].progress) == ("Running", None)
     next(lab.root.glob("projects/*/runs/*/1")).joinpath("log.jsonl").rmdir()
+
+
+def test_of_a_rewritten_history_the_nodes_tell_and_not_the_readers_own_clone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader's clone may have seen a later commit than any node: merging that one would free nobody."""
+    lab.write(a_project(paused=True))
+    agent = lab.join()
+    lab.turn()
+    fetch = lab.source.fetch
+    held = "main was rewritten: to keep both: git merge -s ours 1111"
+    own = "main was rewritten: to keep both: git merge -s ours 2222"
+
+    def rewritten(told: str) -> None:
+        answer = lambda site: replace(fetch(site), reason="SourceRewritten", error=told)  # noqa: E731
+        monkeypatch.setattr(lab.source, "fetch", answer)
+
+    rewritten(own)
+    [early] = LiveReader(agent.config, lab.source, lab.clock).status().conditions
+    assert "winslow accept-rewrite" in early.message
+    assert "git merge" not in early.message
+    rewritten(held)
+    agent.fetch()
+    lab.clock.seconds += 0.1
+    agent.beat()
+    rewritten(own)
+    told = [one.message for one in LiveReader(agent.config, lab.source, lab.clock).status().conditions]
+    assert told == [f"node {agent.config.name}: {held}"]
