@@ -9,7 +9,6 @@ from reconciler.adapters.git.comparison import bring, compare, describe, paths
 from reconciler.cli.output import text
 from reconciler.core.ledger import Ledger
 from reconciler.core.names import Commit, ProjectName
-from reconciler.core.records import Deleted, Purged
 from reconciler.core.report import stem
 from reconciler.readers.rewritten import Rewrite
 
@@ -71,8 +70,9 @@ def _projects(files: frozenset[str]) -> frozenset[ProjectName]:
 
 
 def _recorded(ledger: Ledger) -> frozenset[ProjectName]:
-    ended = (Deleted, Purged)
-    return frozenset(name for name, history in ledger.projects.items() if not isinstance(history.records[-1], ended))
+    """Those that still count: of a purged one no record is left."""
+    standing = (name for name, history in ledger.projects.items() if history.records and not history.is_deleted)
+    return frozenset(standing)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -1,15 +1,18 @@
 """What a person is asked to accept: what nodes hold and projects name, whatever the clone at hand has seen."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.adapters.git import StateRepository
 from reconciler.adapters.share import SharedDirectory
+from reconciler.cli.rewrite_shown import picture
 from reconciler.codec.heartbeat import WorksFrom, works_from
-from reconciler.core.names import Commit, NodeName, Token
-from reconciler.core.records import RewriteAccepted
+from reconciler.core.ledger import ProjectHistory, Retired
+from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, RunNumber, Token
+from reconciler.core.records import Deleted, RewriteAccepted
 from reconciler.errors import SourceUnavailable
 from reconciler.readers.rewritten import look_for_rewrite
 from tests.fakes.build import CROSSING, A, a_node, a_seen, header
@@ -52,6 +55,20 @@ def test_a_new_clone_learns_from_heartbeats_what_is_held(forge: Forge, clone_of:
     found = look_for_rewrite(clone_of(forge.url), site.share)
     assert (found.is_open, found.head, found.held) == (True, site.new, {site.old: (NodeName("a"),)})
     assert found.superseded == (site.old,)
+
+
+def test_what_was_deleted_or_purged_before_does_not_count_as_deleted_by_the_new_history(
+    forge: Forge, clone_of: Clone, site: Site
+) -> None:
+    repository = clone_of(forge.url)
+    site.beat(site.old)
+    found = look_for_rewrite(repository, site.share)
+    purged = ProjectHistory(retired=Retired(record=RecordNumber(4), run=RunNumber(2), commit=site.old))
+    deleted = ProjectHistory(records=(a_seen(1), Deleted(**header(2), commit=site.old)))
+    standing = ProjectHistory(records=(a_seen(1),))
+    projects = {CROSSING: standing, ProjectName("deleted"): deleted, ProjectName("purged"): purged}
+    shown = picture(repository, "main", replace(found, ledger=replace(found.ledger, projects=projects)))
+    assert [line.plain for line in shown][-1] == "projects that would count as deleted: crossing"
 
 
 def test_projects_that_name_a_lost_commit_are_enough(forge: Forge, clone_of: Clone, site: Site) -> None:
