@@ -84,7 +84,7 @@ def test_a_program_that_ignores_sigterm_is_killed_after_the_grace(
     assert 0.9 < time.monotonic() - began < 5
     assert process_runtime.wait(container).exit_code == 137
     remarks = [line.line for line in read_lines(claim_directory / "log.jsonl").lines if line.stream == "winslow"]
-    assert remarks == ["asked to stop; killed after 1 s", "did not stop in time; killed"]
+    assert remarks == ["asked to stop; it will be killed in 1 s", "did not stop in time; killed"]
 
 
 def test_what_a_program_leaves_running_is_killed_when_it_ends(

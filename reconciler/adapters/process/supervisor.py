@@ -111,7 +111,7 @@ class Watch:
     def _stop(self) -> None:
         if signal.SIGTERM in os.read(self._signals, 64) and not self._asked:
             self._asked = True
-            self._remark(f"asked to stop; killed after {self._grace:g} s")
+            self._remark(f"asked to stop; it will be killed in {self._grace:g} s")
             self._kill_at = time.monotonic() + self._grace
             if self._ended_at is None:
                 os.killpg(self._program.pid, signal.SIGTERM)
