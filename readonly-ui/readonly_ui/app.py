@@ -28,6 +28,7 @@ from readonly_ui.overview import (
     site_troubles,
     troubles,
     unsaid,
+    works_on,
 )
 from readonly_ui.render import HEADERS, STATIC_TYPES, Renderer, SafeHeaders, static_files, tagged
 from readonly_ui.watch import Known, Watch
@@ -89,6 +90,7 @@ class Page:
             known=known,
             overview=overview,
             troubles=site_troubles(known.status),
+            works_on=works_on,
             troubles_of=lambda project: troubles(unsaid(project)),
             query=query,
             shown=partial(matches, query=query),

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from reconciler.core.names import RunNumber
-from reconciler.core.status import ProjectStatus, RunStatus, StageStatus
+from reconciler.core.status import ProjectStatus, RunStatus, StageState, StageStatus
 
 
 def outdated_by(project: ProjectStatus, stage: StageStatus) -> RunNumber | None:
-    """The newest run of an earlier stage, if this stage has not run since."""
-    if stage.run is None:
+    """The newest run of an earlier stage, if this stage has not run since. What is about to run is not outdated."""
+    if stage.run is None or stage.state is StageState.PAUSED:
         return None
     earlier = project.stages[: project.stages.index(stage)]
     newest = max((one.run for one in earlier if one.run is not None), default=stage.run)

@@ -43,6 +43,11 @@ def site_troubles(status: Status) -> list[Condition]:
     return [condition for condition in troubles(status.conditions) if condition.message not in said]
 
 
+def works_on(project: ProjectStatus) -> bool:
+    """Does it go on although its file, or its pipeline's, is broken: with the last good version?"""
+    return not needs_person(project) and any(condition.type == "FileBroken" for condition in project.conditions)
+
+
 def unsaid(project: ProjectStatus) -> list[Condition]:
     """The project's conditions without what ``waiting_for`` says already."""
     said = project.waiting_for.message if project.waiting_for else None

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.codec.status import dump_status
 from reconciler.core.names import RunNumber
-from reconciler.core.status import Status, WaitingFor, condition
+from reconciler.core.status import StageState, Status, WaitingFor, condition
 from reconciler.errors import BadInput
 
 if TYPE_CHECKING:
@@ -157,6 +157,34 @@ def test_a_stage_that_ran_before_an_earlier_stage_ran_again_is_marked(reader: Fa
     assert "<b>detect</b> SUCCEEDED</li>" in chips
     assert "<b>track</b> SUCCEEDED before run 5</li>" in chips
     assert graphic.count("SUCCEEDED before run 5") == 2
+
+
+def test_a_stage_that_waits_to_run_again_is_not_marked_as_old(reader: FakeReader, get: Get) -> None:
+    """Its gate waits after that run, not before it."""
+    done = next(one for one in reader.now.projects if one.project == "ulm-01")
+    newer = replace(done.stages[1], run=RunNumber(5))
+    gate = replace(done.stages[2], state=StageState.PAUSED)
+    stages = (done.stages[0], newer, gate, *done.stages[3:])
+    reader.now = replace(reader.now, projects=(replace(done, stages=stages),))
+    assert "<b>track</b> PAUSED</li>" in section(get("/").text, "projects")
+    assert "PAUSED before" not in get("/projects/ulm-01").text
+
+
+def test_one_node_is_not_many(reader: FakeReader, get: Get) -> None:
+    reader.now = replace(reader.now, nodes=tuple(node for node in reader.now.nodes if node.live)[:1])
+    assert "<b>1</b> node live" in get("/").text
+
+
+def test_a_broken_file_whose_last_good_version_goes_on_is_told_though_nothing_waits(
+    reader: FakeReader, get: Get
+) -> None:
+    broken = condition("FileBroken", "projects/ulm-01.yaml:2:1: unknown field")
+    done = next(one for one in reader.now.projects if one.project == "ulm-01")
+    reader.now = replace(reader.now, projects=(replace(done, conditions=(broken,)),), conditions=(broken,))
+    asked = section(get("/").text, "needs-you")
+    assert "Nothing waits for you" in asked
+    assert "The last good version of a broken file goes on until it is repaired: " in asked
+    assert 'href="/projects/ulm-01"' in asked
 
 
 def test_stage_states_are_said_in_words(get: Get) -> None:
