@@ -132,7 +132,7 @@ def _deleted(desired: Desired, name: ProjectName, history: ProjectHistory, delet
     run = history.last_run
     stops = f"; run {run.number} ({run.stage}) is aborted" if run is not None and not run.is_final else ""
     keeper = _keeper(run) if run is not None else None
-    after = f", once {keeper} has stopped run {run.number}" if run is not None and keeper is not None else ""
+    after = f", once {keeper} no longer runs anything of run {run.number}" if run is not None and keeper else ""
     return Wait(
         phase=ProjectPhase.DELETING,
         reason="Deleted",

@@ -143,6 +143,14 @@ def test_nothing_starts_in_a_deleted_project_whatever_state_its_run_is_in() -> N
         assert not [action for action in todo.actions if isinstance(action, StartContainer | CreateRun)]
 
 
+def test_a_deleted_project_with_an_aborted_run_names_the_node_that_may_still_run_something() -> None:
+    """The run counts as aborted already; its container may not have ended yet."""
+    ended = a_run(1, "detect", a_claim(1, "b"), aborted())
+    told = planned(without_file(), deleted(ended)).waiting[CROSSING].message
+    assert "UTC, once b no longer runs anything of run 1. To get it back" in told
+    assert "no longer runs" not in planned(without_file(), deleted(a_run(1, "detect"))).waiting[CROSSING].message
+
+
 @pytest.mark.parametrize(
     "file",
     [
