@@ -17,7 +17,7 @@ from reconciler.cli.demo.layout import Layout, make
 from reconciler.cli.git import commit, git
 from reconciler.cli.main import main
 from reconciler.codec.observed import fold
-from reconciler.core.status import ProjectStatus, Status
+from reconciler.core.status import Condition, ProjectStatus, Status
 
 PIPELINE = """\
 name: Greeting
@@ -182,9 +182,9 @@ class Remote:
     def hook(self, name: str, script: str) -> None:
         write_script(self.path / "hooks" / name, script)
 
-    def publish(self, *projects: ProjectStatus) -> None:
+    def publish(self, *projects: ProjectStatus, conditions: tuple[Condition, ...] = ()) -> None:
         """As a node does: the branch observed."""
-        files = fold(Status(projects=projects, nodes=(), commit=self.git("rev-parse", "main")))
+        files = fold(Status(projects=projects, nodes=(), commit=self.git("rev-parse", "main"), conditions=conditions))
         with tempfile.TemporaryDirectory() as folder:
             environment = {"GIT_INDEX_FILE": f"{folder}/index"}
             for path, content in files.items():

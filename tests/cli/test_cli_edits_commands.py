@@ -9,11 +9,11 @@ import pytest
 from reconciler.cli.edits import EDITS
 from reconciler.core.ledger import RunPhase
 from reconciler.core.names import PipelineName, ProjectName, RunNumber, StageName
-from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, RunStatus, WaitingFor
+from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, RunStatus, WaitingFor, condition
 
 FILE = "projects/ulm/flight-07.yaml"
 PROJECT = "name: Flight 07   # fog\npipeline: flow\n"
-SEEN = ", once the nodes have seen it; see winslow status flight-07\n"
+SEE = "; see winslow status flight-07\n"
 FIRST = "# yaml-language-server: $schema="
 
 
@@ -121,6 +121,16 @@ def test_delete_removes_the_file_and_restore_brings_back_the_very_same(ada: Any,
     assert text() == PROJECT
 
 
+def test_without_a_retention_delete_and_restore_say_what_is_lost(ada: Any, remote: Any) -> None:
+    ada.push("winslow.yaml", "version: 1\nretention: 0s\n")
+    remote.publish(FAILED)
+    said = ada("delete", "flight-07").out
+    assert "its files are removed from the share at once (retention: 0s)" in said
+    assert "brings back only the project's own file" in said
+    remote.publish()
+    assert "it begins anew: they know nothing of it any more" in ada("restore", "flight-07").out
+
+
 def test_restore_knows_where_the_file_lay_last(ada: Any, remote: Any) -> None:
     ada.git("mv", FILE, "projects/flight-07.yaml")
     ada.git("commit", "-q", "-m", "Move")
@@ -161,7 +171,7 @@ def test_resume_writes_the_line_that_the_status_offers(ada: Any, remote: Any, te
     remote.publish(replace(FAILED, waiting_for=WaitingFor(reason="F", message="run 3 failed", edit=SPENT)))
     ended = ada("resume", "flight-07")
     assert text() == PROJECT + "next: {stage: track, after: 3, id: again}\n"
-    assert "stage 'track' starts" + SEEN in ended.out
+    assert "once the nodes have seen it: stage 'track' starts" + SEE in ended.out
 
 
 SPENT = "next: {stage: track, after: 3, id: again}"
@@ -178,7 +188,29 @@ def test_resume_says_why_there_is_nothing_to_resume(ada: Any, remote: Any) -> No
     assert "it starts by itself" in failure(ada("resume", "flight-07"))
 
 
+def test_resume_of_a_pause_before_a_gate_says_that_the_gate_stays(ada: Any, remote: Any) -> None:
+    remote.publish(status(ProjectPhase.PAUSED, run(1, "detect"), run(2, "track")))
+    ada("pause", "flight-07")
+    said = ada("resume", "flight-07").out
+    assert "it still waits for stage 'report'; winslow resume flight-07 again confirms it" in said
+
+
+def test_resume_of_a_pause_says_which_stage_starts_or_what_it_waits_for(ada: Any, remote: Any) -> None:
+    for reported, told in [
+        (status(ProjectPhase.PAUSED, run(1, "detect")), "stage 'track' starts"),
+        (status(ProjectPhase.PAUSED), "stage 'detect' starts"),
+        (FAILED, "it still waits after run 3 (track), Failed; winslow resume flight-07 again starts"),
+    ]:
+        remote.publish(reported)
+        ada("pause", "flight-07")
+        assert told in ada("resume", "flight-07").out
+
+
 # --- redo, goto ---
+
+
+def test_goto_with_variables_points_to_redo(ada: Any) -> None:
+    assert "write winslow redo flight-07 detect X=1" in failure(ada("goto", "flight-07", "detect", "X=1"))
 
 
 def test_redo_asks_for_the_last_runs_stage_after_that_run(ada: Any, remote: Any, text: Any) -> None:
@@ -186,7 +218,7 @@ def test_redo_asks_for_the_last_runs_stage_after_that_run(ada: Any, remote: Any,
     ended = ada("redo", "flight-07")
     assert text() == PROJECT + "next: {stage: track, after: 3}\n"
     assert remote.subjects()[0] == "flight-07: redo track after run 3"
-    assert ended.out.endswith("run 4 (track) starts" + SEEN)
+    assert ended.out.endswith("once the nodes have seen it: run 4 (track) starts" + SEE)
 
 
 def test_redo_of_a_request_that_was_spent_takes_the_id_that_the_status_offers(ada: Any, remote: Any, text: Any) -> None:
@@ -242,7 +274,7 @@ def test_goto_starts_any_stage_of_the_pipeline(ada: Any, remote: Any, text: Any)
     remote.publish(FAILED)
     ended = ada("goto", "flight-07", "report", "--from", "3")
     assert text() == PROJECT + "next: {stage: report, after: 3, from: 3}\n"
-    assert ended.out.endswith("run 4 (report) starts" + SEEN)
+    assert ended.out.endswith("once the nodes have seen it: run 4 (report) starts" + SEE)
 
 
 def test_an_unknown_stage_is_answered_with_the_pipelines(ada: Any) -> None:
@@ -270,7 +302,7 @@ def test_the_going_run_can_be_aborted_by_the_same_commit(ada: Any, remote: Any, 
     remote.publish(RUNNING)
     ended = ada("redo", "flight-07", "detect", "--abort")
     assert text() == PROJECT + "abort: 2\nnext: {stage: detect, after: 2}\n"
-    assert ended.out.endswith("run 3 (detect) starts" + SEEN)
+    assert ended.out.endswith("once the nodes have seen it: run 3 (detect) starts" + SEE)
 
 
 def test_an_abort_that_joins_a_request_already_pending_asks_under_another_id(ada: Any, remote: Any, text: Any) -> None:
@@ -402,3 +434,35 @@ def test_an_observed_branch_that_no_node_wrote_is_an_error_in_words(ada: Any, re
         assert ada(*command).code == 0, "what only tells of the status does without it"
     ada.push("pipelines/short.yaml", "name: Short\nstages:\n  - {name: detect, image: x}\n")
     assert ada("pipeline", "flight-07", "short").code == 0
+
+
+def test_another_pipeline_says_which_stage_follows_in_it(ada: Any, remote: Any) -> None:
+    def told(reported: ProjectStatus, name: str) -> str:
+        remote.publish(reported)
+        return str(ada("pipeline", "flight-07", name, "--dry-run").out)
+
+    ada.push("pipelines/short.yaml", "name: Short\nstages:\n  - {name: detect, image: 'e/d:1'}\n")
+    ada.push(
+        "pipelines/gated.yaml",
+        "name: Gated\nstages:\n  - {name: detect, image: 'e/d:1'}\n  - {name: track, image: 'e/t:1'}\n"
+        "  - {name: check, image: 'e/c:1', confirm: once}\n",
+    )
+    assert (
+        "run 2 (track) ends as it was started; then it waits for stage 'check'; winslow resume flight-07 confirms it"
+        in told(RUNNING, "gated")
+    )
+    assert "then it waits: its stage 'track' is not in 'short'" in told(RUNNING, "short")
+    waits = status(ProjectPhase.AWAITING_INPUT, run(1, "detect"))
+    assert "it would be: stage 'track' starts" in told(waits, "gated")
+    assert "it would be: the project is finished" in told(waits, "short")
+    done = status(ProjectPhase.SUCCEEDED, run(1, "detect"))
+    assert "stays so; to go on: winslow goto flight-07 track" in told(done, "gated")
+
+
+def test_while_a_rewritten_history_is_not_accepted_an_edit_says_that_nodes_do_not_see_it(ada: Any, remote: Any) -> None:
+    remote.publish(FAILED)
+    assert ada("pause", "flight-07").err == ""
+    remote.publish(FAILED, conditions=(condition("SourceRewritten", "main was rewritten"),))
+    ended = ada("resume", "flight-07")
+    assert ended.code == 0
+    assert "main was rewritten and nobody has accepted it (winslow accept-rewrite)" in ended.err

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from readonly_ui.words import plain
 from reconciler.cli.edits.clone import Clone, Fetched
 from reconciler.cli.edits.state import Edit, State, opened
-from reconciler.cli.output import out, text
+from reconciler.cli.output import err, out, text
 from reconciler.codec.desired import validate_file
 from reconciler.core.desired import Forge
 from reconciler.core.merge_request import UNSUPPORTED, one_line, push_arguments
@@ -42,7 +42,7 @@ def carry_out(clone: Clone, decide: Callable[[State], Edit], way: Way) -> None:
     base = clone.fetch()
     with opened(clone, base) as state:
         edit = decide(state)
-        forge = state.desired.site.forge
+        forge, held = state.desired.site.forge, state.held()
         known = {problem.message for problem in state.desired.problems if problem.file == edit.path}
     if edit.before == edit.after:
         out().print(text(f"nothing to change: {edit.path} says so already"))
@@ -62,6 +62,11 @@ def carry_out(clone: Clone, decide: Callable[[State], Edit], way: Way) -> None:
         if why := clone.follow(pushed):
             out().print(text(f"your clone is unchanged ({why}); git pull brings it up to date"))
         out().print(text(edit.follows))
+    if held:
+        told = "the nodes see this edit only after that: they hold on to an older commit"
+        err().print(
+            text(f"winslow: {clone.branch} was rewritten and nobody has accepted it (winslow accept-rewrite); {told}")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ def _offer(draft: _Draft, commit: Commit, forge: Forge | None) -> None:
     )
     page = merge_page(branch, forge, clone.branch)
     links = re.findall(r"https?://\S+", said) or [page or ""]
-    by_hand = f"git fetch {clone.remote} && git push {clone.remote} {commit[:8]}:{clone.branch}"
+    by_hand = f"git switch {clone.branch} && git pull && git merge --no-edit {clone.remote}/{branch} && git push"
     for link in links:
         out().print(text(f"merge it here: {link}" if link else f"to merge it: {by_hand}"))
     out().print(text(f"then: {edit.follows}"))

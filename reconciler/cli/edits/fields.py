@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from reconciler.cli.edits.environment import assignments
+from reconciler.cli.edits.onward import onward
 from reconciler.cli.edits.state import Edit, State
 from reconciler.cli.options import ProjectArgument
 from reconciler.codec.edit import Change, Drop, Put
@@ -82,12 +83,10 @@ def pipeline(
     name: Annotated[str, typer.Argument(metavar="PIPELINE", help="A file in pipelines/, without .yaml.")],
 ) -> Edit:
     """Give a project another pipeline."""
-    follows = "a run that is going ends as it was started"
-    status = state.glance(project)
     found = next((one for key, one in state.desired.pipelines.items() if key == name), None)
-    last = status.runs[-1] if status and status.runs else None
-    if last and found and found.stage(last.stage) is None:
-        follows += f"; its stage '{last.stage}' is not in '{name}', so say where to go on: winslow goto {project} STAGE"
+    follows = onward(project, state.project(project), found, state.glance(project)) if found else ""
+    if state.project(project).paused:
+        follows = f"the project is paused; after winslow resume {project}: {follows}"
     return state.change(project, Put(("pipeline",), name), subject=f"pipeline {name}", follows=follows)
 
 

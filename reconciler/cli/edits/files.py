@@ -58,14 +58,18 @@ def new(
 def delete(state: State, project: ProjectArgument) -> Edit:
     """Delete a project: remove its file. Its files on the share stay for the site's retention."""
     file = state.file(project)
-    kept = duration(state.desired.site.retention)
+    kept = state.desired.site.retention
+    follows = f"its files stay on the share for {duration(kept)}; winslow restore {project} undoes it"
+    if not kept:
+        follows = f"its files are removed from the share at once (retention: 0s); winslow restore {project} brings "
+        follows += "back only the project's own file"
     return Edit(
         project=project,
         path=file.path,
         before=file.text,
         after=None,
         subject="delete the project",
-        follows=f"what runs is stopped; its files stay on the share for {kept}; winslow restore {project} undoes it",
+        follows=f"what runs is stopped; {follows}",
     )
 
 
@@ -76,11 +80,16 @@ def restore(state: State, project: ProjectArgument) -> Edit:
     found = state.removed(project)
     if found is None:
         raise BadInput(f"no project '{project}' was ever deleted here; in a shallow clone: git fetch --unshallow")
+    follows = "once the nodes have seen it, it goes on where it was"
+    if state.glance(project) is None:
+        follows = "once the nodes have seen it, it begins anew: they know nothing of it any more"
+    elif not state.desired.site.retention:
+        follows += ", unless its files are gone already (retention: 0s)"
     return Edit(
         project=project,
         path=found.path,
         before=None,
         after=found.text,
         subject="restore the project",
-        follows=f"it goes on where it was, once the nodes have seen it; see winslow status {project}",
+        follows=f"{follows}; see winslow status {project}",
     )

@@ -9,16 +9,14 @@ from typing import Annotated
 import typer
 
 from reconciler.cli.edits.environment import assignments, settings
+from reconciler.cli.edits.onward import OPEN, onward
 from reconciler.cli.edits.state import Edit, State
 from reconciler.cli.options import ProjectArgument
 from reconciler.codec.edit import Change, Put
 from reconciler.codec.yaml import compose
 from reconciler.core.desired import Then
-from reconciler.core.ledger import RunPhase
 from reconciler.core.status import ProjectPhase, ProjectStatus, RunStatus
 from reconciler.errors import BadInput
-
-OPEN = (RunPhase.STARTING, RunPhase.RUNNING)
 
 ThenOption = Annotated[Then | None, typer.Option("--then", help="pause: run this one stage, then wait for a person.")]
 FromOption = Annotated[int | None, typer.Option("--from", metavar="RUN", min=1, help="Whose workspace to start from.")]
@@ -28,7 +26,7 @@ AbortOption = Annotated[bool, typer.Option("--abort", help="Abort the run that i
 def resume(state: State, project: ProjectArgument) -> Edit:
     """Let a paused, waiting or failed project go on."""
     if state.project(project).paused:
-        follows = "it goes on with what it waited for" if state.glance(project) else "it goes on"
+        follows = _unpaused(state, project)
         return state.change(project, Put(("paused",), False), subject="resume", follows=_seen(project, follows))
     status = state.status(project)
     if status is None:
@@ -78,11 +76,14 @@ def goto(
     state: State,
     project: ProjectArgument,
     stage: Annotated[str, typer.Argument(metavar="STAGE", help="A stage of the project's pipeline.")],
+    variables: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", hidden=True)] = None,
     then: ThenOption = None,
     from_run: FromOption = None,
     abort: AbortOption = False,
 ) -> Edit:
     """Go on with any stage, forward or back."""
+    if variables:
+        raise BadInput(f"goto sets no variables; write winslow redo {project} {stage} {' '.join(variables)}")
     asked = _Asked(stage=stage, then=then, base=from_run, abort=abort, environment={})
     return _request(state, project, asked, word="start", first=[])
 
@@ -111,6 +112,13 @@ def abort(
         subject=f"abort run {going.run} ({going.stage})",
         follows=f"{follows}winslow redo {project}, or goto",
     )
+
+
+def _unpaused(state: State, project: str) -> str:
+    """A gate stays one: a second resume in a hurry must be a choice."""
+    found = state.project(project)
+    pipeline, status = state.desired.pipelines.get(found.pipeline), state.glance(project)
+    return onward(project, found, pipeline, status, resumed=True) if pipeline and status else "it goes on"
 
 
 # --- the request ---
@@ -228,4 +236,4 @@ def _after(run: object) -> str:
 
 
 def _seen(project: str, follows: str) -> str:
-    return f"{follows}, once the nodes have seen it; see winslow status {project}"
+    return f"once the nodes have seen it: {follows}; see winslow status {project}"

@@ -103,6 +103,17 @@ class State:
         except RecordUnreadable:
             return None
 
+    def held(self) -> bool:
+        """Did the nodes last say that they hold on to an older commit, main being rewritten?"""
+        files = self._reported.files() if self._reported else {}
+        if self._reported is None or "status.yaml" not in files:
+            return False
+        try:
+            text = self._reported.read(files["status.yaml"]).decode(errors="replace")
+            return any(one.type == "SourceRewritten" for one in unfold({"status.yaml": text}).conditions)
+        except RecordUnreadable:
+            return False
+
     def removed(self, name: str) -> File | None:
         """The file that project ``name`` had before it was deleted."""
         if not isinstance(placed(f"projects/{name}.yaml"), Place):
