@@ -92,7 +92,7 @@ def main() -> None:
     except WinslowError as error:
         if os.environ.get(DEBUG):
             raise
-        for line in str(error).splitlines() or [type(error).__name__]:
+        for line in filter(str.strip, str(error).splitlines() or [type(error).__name__]):
             err().print(text(f"winslow: {line}"))
         sys.exit(exit_code(error))
     except OSError as error:  # a full disk, a missing right: the machine's matter, not a bug

@@ -133,3 +133,13 @@ def test_an_edit_in_the_remote_itself_says_what_to_do(desks: Any, remote: Any) -
     assert ended.code == 2
     assert "bare" in ended.err
     assert "git clone" in ended.err
+
+
+def test_offline_an_edit_says_why_without_empty_lines(desks: Any, remote: Any) -> None:
+    """git separates its own advice by an empty line."""
+    ada, _ = desks
+    remote.path.rename(remote.path.with_name("away"))
+    ended = ada("pause", "ulm")
+    assert ended.code == 3
+    assert ended.err.splitlines()
+    assert "winslow: " not in [f"{line.rstrip()} " for line in ended.err.splitlines()]
