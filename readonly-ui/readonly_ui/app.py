@@ -26,6 +26,7 @@ from readonly_ui.overview import (
     newest_run,
     searchable,
     site_troubles,
+    source_troubles,
     troubles,
     unsaid,
     works_on,
@@ -119,6 +120,7 @@ class Page:
             outdated_by=outdated_by,
             changed_environment=changed_environment,
             needs_person=needs_person,
+            source=source_troubles(known.status),
             conditions=[one for one in unsaid(project) if one.type not in INFORMATION],
             information=[one for one in project.conditions if one.type in INFORMATION],
         )

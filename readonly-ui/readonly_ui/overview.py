@@ -9,6 +9,7 @@ from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, RunSt
 GOING = (RunPhase.STARTING, RunPhase.RUNNING)
 NEEDS_PERSON = (ProjectPhase.AWAITING_INPUT, ProjectPhase.FAILED, ProjectPhase.INVALID)
 INFORMATION = ("RequestHandled",)
+ABOUT_THE_SOURCE = ("SourceRewritten", "SourceBehind", "SourceUnreachable", "SourceEmpty", "BranchMissing")
 WAITS = (ProjectPhase.QUEUED, ProjectPhase.PAUSED, ProjectPhase.DELETING)
 
 
@@ -41,6 +42,15 @@ def site_troubles(status: Status) -> list[Condition]:
     asking = [project for project in status.projects if needs_person(project)]
     said = " ".join(one.message for project in asking for one in (project.waiting_for, *project.conditions) if one)
     return [condition for condition in troubles(status.conditions) if condition.message not in said]
+
+
+def source_troubles(status: Status) -> list[Condition]:
+    """Why an edit that was pushed may have no effect, for whoever looks at one project only: each kind once."""
+    kinds: dict[str, Condition] = {}
+    for condition in status.conditions:
+        if condition.type in ABOUT_THE_SOURCE:
+            kinds.setdefault(condition.type, condition)
+    return list(kinds.values())
 
 
 def works_on(project: ProjectStatus) -> bool:

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from readonly_ui.overview import INFORMATION
+from readonly_ui.overview import INFORMATION, source_troubles
 from reconciler.cli.options import ConfigOption, Output, OutputOption, ProjectArgument, live_reader
 from reconciler.cli.output import out, phase, print_json, text
 from reconciler.cli.status import waiting_lines
@@ -15,7 +15,8 @@ from reconciler.readers.find import find_project
 def explain(project: ProjectArgument, config: ConfigOption = None, output: OutputOption = Output.TEXT) -> None:
     """Say why a project runs or waits."""
     source = live_reader(config)
-    found = find_project(source.status(), ProjectName(project))
+    status = source.status()
+    found = find_project(status, ProjectName(project))
     seen = source.snapshot()
     desired = seen.desired.projects.get(found.project)
     if desired is None:  # its file is gone from git
@@ -24,8 +25,8 @@ def explain(project: ProjectArgument, config: ConfigOption = None, output: Outpu
         wait, answers = report.explain(seen.desired, seen.ledger, seen.nodes, desired)
         reason, message, nodes = wait.reason, wait.message, dict(answers)
     if output is Output.JSON:
-        status = {name: value for name, value in dump_project(found).items() if name != "runs"}
-        print_json({**status, "reason": reason, "message": message, "nodes": nodes})
+        facts = {name: value for name, value in dump_project(found).items() if name != "runs"}
+        print_json({**facts, "reason": reason, "message": message, "nodes": nodes})
         return
     say = out().print
     say(text(found.project, "bold") + Text("  ") + phase(found.phase) + text(f"  {reason}"))
@@ -33,7 +34,7 @@ def explain(project: ProjectArgument, config: ConfigOption = None, output: Outpu
     for line in waiting_lines(found):
         if line.plain != message:
             say(Text("  ") + line)
-    for condition in found.conditions:
+    for condition in (*source_troubles(status), *found.conditions):
         mark, style = ("·", "dim") if condition.type in INFORMATION else ("!", "yellow")
         say(text(f"  {mark} {condition.type}: {condition.message}", style))
     for node, answer in sorted(nodes.items()):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from readonly_ui.overview import Overview, going_run, newest_run, site_troubles, troubles
+from readonly_ui.overview import Overview, going_run, newest_run, site_troubles, source_troubles, troubles
 from readonly_ui.words import ago, duration, size
 from reconciler.cli.options import CloneOption, ConfigOption, Output, OutputOption, reader
 from reconciler.cli.output import out, phase, print_json, text
@@ -42,6 +42,8 @@ def status(
     if output is Output.JSON:
         print_json(dump_status(found))
     elif project is not None:
+        for trouble in source_troubles(found):
+            out().print(_trouble(trouble))
         show_project(out(), found.projects[0], datetime.now(UTC))
     else:
         show(out(), found, datetime.now(UTC))

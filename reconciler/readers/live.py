@@ -64,9 +64,13 @@ class LiveReader:
 
     def _own_conditions(self, fetched: Fetched, snapshot: Snapshot) -> tuple[Condition, ...]:
         """Of a rewritten history the nodes tell: they may hold on to another commit than this reader's clone did."""
+        ttl = snapshot.desired.site.ttl.total_seconds()
+        is_told = any(REWRITTEN in node.conditions and node.is_live(ttl) for node in snapshot.nodes)
+        if is_told and not fetched.error:
+            shown = f"this shows {self._config.branch}'s new history (commit {snapshot.desired.commit[:12]})"
+            why = f"{shown}; nodes still work from the old one (if nobody has accepted the new: winslow accept-rewrite)"
+            return (condition(REWRITTEN, why),)
         if fetched.reason == REWRITTEN:
-            ttl = snapshot.desired.site.ttl.total_seconds()
-            is_told = any(REWRITTEN in node.conditions and node.is_live(ttl) for node in snapshot.nodes)
             why = f"{self._config.branch} was rewritten; what the nodes hold, and how to go on: winslow accept-rewrite"
             return () if is_told else (condition(REWRITTEN, why),)
         return (condition(fetched.reason or "SourceUnreachable", fetched.error),) if fetched.error else ()

@@ -1,5 +1,6 @@
 """A site whose main was rewritten: nodes, records and the publisher, before and after somebody accepts it."""
 
+from readonly_ui.overview import source_troubles
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.node import Agent
 from reconciler.core.actions import CreateRun, PublishProject
@@ -172,6 +173,19 @@ def test_a_reader_shows_the_commit_that_nodes_work_from(lab: Lab) -> None:
     accept(lab, new, old)
     lab.clock.seconds += 60
     assert (reader.status().commit, working_from(agent)) == (new, old), "it does not wait for a node to look"
+
+
+def test_a_reader_that_never_saw_the_old_history_says_that_nodes_work_from_it(lab: Lab) -> None:
+    """What it shows as about to start is made from files that no node looks at yet."""
+    _, new = rewritten(lab)
+    [agent] = lab.agents.values()
+    look(lab)
+    agent.beat()
+    begun = FakeSource()
+    begun.commits = list(lab.source.commits)
+    status = LiveReader(agent.config, begun, lab.clock).status()
+    assert status.commit == new
+    assert f"new history (commit {new[:12]}); nodes still work from the old one" in source_troubles(status)[0].message
 
 
 def test_a_commit_that_no_node_can_fetch_is_told_with_the_way_out(lab: Lab) -> None:

@@ -73,6 +73,8 @@ def test_a_rewritten_main_is_held_until_somebody_accepts_or_merges_it(site: Any)
     until_held(site, old, new)
     site.until(lambda: "SourceRewritten" in site.observed("README.md"))
     assert site.project("ulm")["last_run"] == 1
+    for command in ("status", "explain"):  # asked about one project: why its pushed edit has no effect
+        assert "! SourceRewritten: " in site("--config", site.root / "alpha.yaml", command, "ulm").out
 
     site.until(lambda: "nodes: alpha" in accept(site).out)  # its next heartbeat says what it holds
     ended = accept(site)

@@ -187,6 +187,14 @@ def test_a_broken_file_whose_last_good_version_goes_on_is_told_though_nothing_wa
     assert 'href="/projects/ulm-01"' in asked
 
 
+def test_a_projects_page_says_why_pushed_edits_have_no_effect(reader: FakeReader, get: Get) -> None:
+    told = [condition("SourceRewritten", f"node {name}: main was rewritten") for name in ("a", "b")]
+    reader.now = replace(reader.now, conditions=(*told, condition("NodeUnknown", "nodes/x.yaml")))
+    html = get("/projects/ulm-01").text
+    assert html.count("main was rewritten") == 1
+    assert "nodes/x.yaml" not in html
+
+
 def test_stage_states_are_said_in_words(get: Get) -> None:
     table = section(get("/").text, "projects")
 
