@@ -117,10 +117,17 @@ def waiting_lines(project: ProjectStatus) -> Iterator[Text]:
     yield from _last_words(project)
     if waiting.edit:
         yield Text(f"in {project.path} write: ") + text(waiting.edit, "bold")
+    if waiting.edit and _resumes(waiting.edit):
+        yield text(f"or: winslow resume {project.project}")
     if waiting.edit and waiting.url:
         yield text(waiting.url)
     for offer in project.offers:
         yield text(f"or {offer.title[0].lower()}{offer.title[1:]}: {offer.url or merge_command(offer)}")
+
+
+def _resumes(edit: str) -> bool:
+    """Does ``winslow resume`` write just this? Not where a person has values to fill in."""
+    return edit == "paused: false" or (edit.startswith("next: {stage: ") and '"..."' not in edit)
 
 
 def _last_words(project: ProjectStatus) -> Iterator[Text]:

@@ -206,6 +206,17 @@ def test_resume_of_a_pause_says_which_stage_starts_or_what_it_waits_for(ada: Any
         assert told in ada("resume", "flight-07").out
 
 
+def test_the_status_names_resume_where_it_writes_the_same_line(ada: Any, remote: Any) -> None:
+    for edit, is_named in [
+        ("next: {stage: track, after: 3}", True),
+        ("paused: false", True),
+        ('next: {stage: track, after: 3, environment: {HEIGHT: "..."}}', False),
+        ('environment: {HEIGHT: "..."}', False),
+    ]:
+        remote.publish(status(ProjectPhase.AWAITING_INPUT, run(3, "detect"), edit=edit))
+        assert ("or: winslow resume flight-07\n" in ada("status", "flight-07").out) is is_named
+
+
 # --- redo, goto ---
 
 
