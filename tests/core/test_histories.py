@@ -112,6 +112,17 @@ class Histories(RuleBasedStateMachine):
     def abort(self, project: ProjectName, run: int | None) -> None:
         self.edit(project, abort=None if run is None else max(self.last(project) + run, 1))
 
+    @rule(project=projects, stage=st.sampled_from(STAGES))
+    def abort_what_a_request_waits_for(self, project: ProjectName, stage: str) -> None:
+        """Two people: one asks for what comes after the run, another aborts that."""
+        self.undisturbed(rounds=6, code=None)
+        if self.is_busy(project):
+            last = self.last(project)
+            self.edit(project, next={"stage": stage, "after": last}, abort=None)
+            self.undisturbed(rounds=3, code=None)
+            self.edit(project, abort=last)
+            self.undisturbed(rounds=6, code=None)
+
     @rule(
         stages=st.sampled_from([STAGES, STAGES[:2], STAGES[1:]]),
         confirm=st.sampled_from(["never", "never", "never", "before", "once"]),
