@@ -196,4 +196,4 @@ def merge_page(branch: str, forge: Forge | None, target: str) -> str | None:
 
 def merge_command(offer: Offer) -> str:
     """For a clone of the state repository that is on main."""
-    return f"git pull --no-rebase --no-edit origin {offer.branch} && git push"
+    return f"git pull && git merge --no-edit origin/{offer.branch} && git push"

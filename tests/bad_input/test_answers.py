@@ -27,7 +27,7 @@ def test_merging_a_proposal_is_the_whole_interaction(site: Site) -> None:
     site.start()
     site.until(lambda: offered(site) == {ONWARD, REDO})
     site.until(lambda: ONWARD in site.observed("README.md"))
-    command = f"git pull --no-rebase --no-edit origin {ONWARD} && git push"
+    command = f"git pull && git merge --no-edit origin/{ONWARD} && git push"
     assert command in site("--config", site.root / "alpha.yaml", "status").out
     assert command in site.explain("road")
     assert ONWARD in site.page("/projects/road")

@@ -250,7 +250,7 @@ def test_the_status_names_branch_and_page_of_each_offer(forge: Forge | None, url
         url,
     )
     assert second.title == "Start stage 'detect' again after run 1"
-    assert merge_command(first) == "git pull --no-rebase --no-edit origin proposals/crossing/1-continue && git push"
+    assert merge_command(first) == "git pull && git merge --no-edit origin/proposals/crossing/1-continue && git push"
 
 
 def test_no_offer_is_shown_where_none_is_made() -> None:

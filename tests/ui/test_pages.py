@@ -65,7 +65,7 @@ def test_an_offered_branch_is_a_button_in_the_forge_and_a_command_without_one(ge
     assert f'{link}3-continue" rel="noopener noreferrer">Start stage &#39;report&#39; after run 3</a>' in linked
     assert f"{link}3-redo" in linked
     assert "git pull" not in linked
-    assert "git pull --no-rebase --no-edit origin proposals/b10-bridge/3-continue &amp;&amp; git push" in plain
+    assert "git pull &amp;&amp; git merge --no-edit origin/proposals/b10-bridge/3-continue &amp;&amp; git push" in plain
     assert "Start stage &#39;track&#39; again after run 3" in plain
     assert plain.count("<details") == plain.count("</details>")
 
