@@ -1,6 +1,7 @@
 """A project that waits is answered by merging a branch: the whole way, with a real node."""
 
 import json
+import subprocess
 
 from tests.bad_input.conftest import Site
 
@@ -34,8 +35,9 @@ def test_merging_a_proposal_is_the_whole_interaction(site: Site) -> None:
 
     site.git(site.state, "fetch", "-q", "origin", f"{REDO}:late")
     site.write("projects/unrelated.yaml", "pipeline: gated\npaused: true\n")  # main goes on meanwhile
-    site.git(site.state, "pull", "--no-rebase", "--no-edit", "origin", ONWARD)
-    site.git(site.state, "push", "-q", "origin", "HEAD:main")
+    site.git(site.state, "reset", "-q", "--hard", "HEAD~1")  # and this clone does not know
+    site.git(site.state, "branch", "-q", "--set-upstream-to=origin/main")
+    subprocess.run(["sh", "-c", command], cwd=site.state, env=site.environment, check=True, capture_output=True)
 
     site.until_project("road", phase="Succeeded")
     assert (site.state / "projects/road.yaml").read_text() == PROJECT + "next: {stage: count, after: 1}\n"
