@@ -21,17 +21,17 @@ from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
 from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.adapters.share import SharedDirectory
-from reconciler.agent.forges import CurrentForge
+from reconciler.agent.followers.forges import CurrentForge
+from reconciler.agent.followers.notifying import Notifying
+from reconciler.agent.followers.proposing import Proposing
+from reconciler.agent.followers.reporting import CommitReporter
+from reconciler.agent.followers.telling import Sink
 from reconciler.agent.health import AgentHealth
 from reconciler.agent.http import node_app, serve
 from reconciler.agent.loop import Loop, Wakeup, in_thread
 from reconciler.agent.node import Agent
-from reconciler.agent.notifying import Notifying
 from reconciler.agent.ports import Host, Runtime
-from reconciler.agent.proposing import Proposing
-from reconciler.agent.reporting import CommitReporter
 from reconciler.agent.secrets import Secrets
-from reconciler.agent.telling import Sink
 from reconciler.codec.desired import load
 from reconciler.codec.parsed import Cache
 from reconciler.config import NodeConfig

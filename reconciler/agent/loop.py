@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import structlog
 
-from reconciler.agent.following import AFTER_FAULT, Following
+from reconciler.agent.followers.following import AFTER_FAULT, Following
 from reconciler.agent.node import Agent
 from reconciler.agent.ports import Clock
 from reconciler.errors import BadInput, WinslowError

@@ -2,36 +2,32 @@
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
-from reconciler import __version__
 from reconciler.agent.apply import Applier
 from reconciler.agent.attempt import Attempts
 from reconciler.agent.containers import Containers
-from reconciler.agent.following import Following
+from reconciler.agent.followers.following import Following
 from reconciler.agent.http import OpenClaim
-from reconciler.agent.liveness import Liveness, refuse_a_clone
+from reconciler.agent.joining import hand_over, join
+from reconciler.agent.liveness import Liveness
 from reconciler.agent.observe import Ancestry, Identity, Memory, ShareTime, look_at_myself
 from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Runtime, Seen, Share, Source
 from reconciler.agent.publisher import Publisher
-from reconciler.agent.tokens import new_token
 from reconciler.agent.workers import Workers
 from reconciler.codec.heartbeat import WorksFrom, troubles
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Site
 from reconciler.core.draft import Plan
 from reconciler.core.ledger import Ledger
-from reconciler.core.names import RecordNumber
-from reconciler.core.nodes import Capacity, NodeRecord
 from reconciler.core.placement import claims_of
 from reconciler.core.plan import plan
-from reconciler.core.records import Released
 from reconciler.core.report import report
 from reconciler.core.status import Condition, condition
-from reconciler.errors import BadInput, Transient, WinslowError
+from reconciler.errors import Transient
 
 log = structlog.get_logger()
 
@@ -92,37 +88,8 @@ class Agent:
 
     def join(self) -> None:
         """Say on the share that this node is here, after making sure that no other machine has its name."""
-        site = self.site()
-        self._share.identity()
-        refuse_a_clone(
-            self._share,
-            self._clock,
-            self.config.name,
-            boot=self.identity.boot,
-            home=self.identity.home,
-            period=site.heartbeat,
-        )
-        versions = {"winslow": __version__, **self._runtime_versions()}
-        earlier = self._share.read_nodes().get(self.config.name)
-        record = NodeRecord(
-            number=RecordNumber(len(earlier.records) + 1 if earlier else 1),
-            token=new_token(),
-            share=self._share.identity(),
-            node=self.config.name,
-            at=self._clock.now(),
-            incarnation=self.identity.incarnation,
-            boot=self.identity.boot,
-            home=self.identity.home,
-            runtime=self.identity.runtime,
-            capacity=self._capacity(),
-            labels=self.config.labels,
-            versions=versions,
-            pid=os.getpid(),
-        )
-        if not self._share.publish_node(record):
-            raise BadInput(f"another reconciler started as '{self.config.name}' at this moment; start only one")
+        join(self.identity, self.config, self._share, self._host, self._runtime, self._clock, self.site().heartbeat)
         self.beat()
-        log.info("node_joined", node=self.config.name, runtime=self.identity.runtime, share=record.share)
 
     def leave(self) -> None:
         """Stop taking part. What runs goes on; the next start adopts it."""
@@ -130,44 +97,8 @@ class Agent:
         self._liveness.close()
 
     def hand_over(self) -> None:
-        """Release our claims, then stop and remove our containers: any node may start those stages again.
-
-        Released first: were it the other way round, a crash in between would look like a failed program.
-        """
-        ledger = self._share.read()
-        for project, run in claims_of(ledger, self.config.name):
-            record = Released(
-                number=run.next_number,
-                token=new_token(),
-                share=ledger.share,
-                node=self.config.name,
-                at=self._clock.now(),
-                reason="Drained",
-                message=f"{self.config.name} stopped and handed its work over",
-                counts=False,
-            )
-            self._share.publish_run(project, run.created, record)
-        for container in self._runtime.list():
-            try:
-                self._runtime.stop(container)
-                self._runtime.remove(container)
-            except WinslowError as error:
-                log.warning("hand_over_incomplete", container=container.key.slug, error=str(error))
-
-    def _runtime_versions(self) -> Mapping[str, str]:
-        try:
-            return self._runtime.check()
-        except Transient as error:
-            log.warning("engine_unavailable", error=str(error))
-            return {}
-
-    def _capacity(self) -> Capacity:
-        reserve = self.config.reserve
-        return Capacity(
-            cpus=max(self._host.cpus() - reserve.cpus, 0.0),
-            memory=max(self._host.memory() - reserve.memory, 0),
-            gpus=tuple(self._host.gpus()),
-        )
+        """Release our claims, then stop and remove our containers: any node may start those stages again."""
+        hand_over(self.config.name, self._share, self._runtime, self._clock)
 
     # --- the parts of the loop, each called from its own thread ---
 

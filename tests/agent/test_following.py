@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from reconciler.agent.following import AFTER_FAULT, AGAIN, Following
+from reconciler.agent.followers.following import AFTER_FAULT, AGAIN, Following
 from reconciler.agent.ports import Seen
 from reconciler.core.desired import Next
 from reconciler.core.names import RunNumber, StageName

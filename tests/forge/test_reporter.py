@@ -8,9 +8,9 @@ import pytest
 
 from reconciler.adapters.forge import open_forge
 from reconciler.adapters.share import SharedDirectory
-from reconciler.agent.forges import CurrentForge
+from reconciler.agent.followers.forges import CurrentForge
+from reconciler.agent.followers.reporting import CommitReporter
 from reconciler.agent.ports import Forge, Seen
-from reconciler.agent.reporting import CommitReporter
 from reconciler.agent.secrets import Secrets
 from reconciler.core.desired import Forge as ForgeSettings
 from reconciler.core.desired import Site

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.adapters.git import GitSource, ProposalBranches, StateRepository
-from reconciler.agent import proposing
-from reconciler.agent.forges import CurrentForge
+from reconciler.agent.followers import proposing
+from reconciler.agent.followers.forges import CurrentForge
+from reconciler.agent.followers.proposing import LOOK, SOON, Proposing
 from reconciler.agent.ports import Forge as ForgePort
 from reconciler.agent.ports import Seen
-from reconciler.agent.proposing import LOOK, SOON, Proposing
 from reconciler.agent.secrets import Secrets
 from reconciler.codec.desired import load
 from reconciler.codec.parsed import Cache

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from reconciler.adapters.share import SharedDirectory
-from reconciler.agent import telling
-from reconciler.agent.notifying import LATE, Notifying
+from reconciler.agent.followers import telling
+from reconciler.agent.followers.notifying import LATE, Notifying
+from reconciler.agent.followers.telling import Sink
 from reconciler.agent.ports import Seen
-from reconciler.agent.telling import Sink
 from reconciler.core.desired import Command, Notification, Site
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.names import Token

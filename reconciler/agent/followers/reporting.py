@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import structlog
 
-from reconciler.agent.forges import CurrentForge
+from reconciler.agent.followers.forges import CurrentForge
 from reconciler.agent.ports import Clock, Forge, Seen, Share
 from reconciler.core.commit_status import CommitStatus, commit_statuses, page_of
 from reconciler.core.desired import Forge as ForgeSettings

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future, wait
 
+from reconciler.agent.followers.telling import Sink, Teller
 from reconciler.agent.ports import Clock, Seen, Share
-from reconciler.agent.telling import Sink, Teller
 from reconciler.core.desired import Notification
 from reconciler.core.transitions import Transition, transitions
 from reconciler.errors import TryLater

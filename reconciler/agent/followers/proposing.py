@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from reconciler.agent.forges import CurrentForge
+from reconciler.agent.followers.forges import CurrentForge
 from reconciler.agent.ports import Clock, Seen
 from reconciler.codec.edit import Put, edited
 from reconciler.core.names import Commit

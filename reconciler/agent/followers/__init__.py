@@ -1,0 +1,1 @@
+"""What the publishing node does besides: proposals, notifications, commit statuses."""

@@ -1,0 +1,97 @@
+"""A node's first and last word on the share: its record when it joins, its claims when it hands its work over."""
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from reconciler import __version__
+from reconciler.agent.liveness import refuse_a_clone
+from reconciler.agent.observe import Identity
+from reconciler.agent.ports import Clock, Host, Runtime, Share
+from reconciler.agent.tokens import new_token
+from reconciler.config import NodeConfig
+from reconciler.core.names import NodeName, RecordNumber
+from reconciler.core.nodes import Capacity, NodeRecord
+from reconciler.core.placement import claims_of
+from reconciler.core.records import Released
+from reconciler.errors import BadInput, Transient, WinslowError
+
+log = structlog.get_logger()
+
+
+def join(
+    identity: Identity,
+    config: NodeConfig,
+    share: Share,
+    host: Host,
+    runtime: Runtime,
+    clock: Clock,
+    period: timedelta,
+) -> None:
+    """Publish this start's record. BadInput if another machine has the node's name."""
+    uuid = share.identity()
+    refuse_a_clone(share, clock, identity.name, boot=identity.boot, home=identity.home, period=period)
+    earlier = share.read_nodes().get(identity.name)
+    record = NodeRecord(
+        number=RecordNumber(len(earlier.records) + 1 if earlier else 1),
+        token=new_token(),
+        share=uuid,
+        node=identity.name,
+        at=clock.now(),
+        incarnation=identity.incarnation,
+        boot=identity.boot,
+        home=identity.home,
+        runtime=identity.runtime,
+        capacity=_capacity(config, host),
+        labels=config.labels,
+        versions={"winslow": __version__, **_runtime_versions(runtime)},
+        pid=os.getpid(),
+    )
+    if not share.publish_node(record):
+        raise BadInput(f"another reconciler started as '{identity.name}' at this moment; start only one")
+    log.info("node_joined", node=identity.name, runtime=identity.runtime, share=uuid)
+
+
+def hand_over(name: NodeName, share: Share, runtime: Runtime, clock: Clock) -> None:
+    """Release the node's claims, then stop and remove its containers.
+
+    Released first: were it the other way round, a crash in between would look like a failed program.
+    """
+    ledger = share.read()
+    for project, run in claims_of(ledger, name):
+        record = Released(
+            number=run.next_number,
+            token=new_token(),
+            share=ledger.share,
+            node=name,
+            at=clock.now(),
+            reason="Drained",
+            message=f"{name} stopped and handed its work over",
+            counts=False,
+        )
+        share.publish_run(project, run.created, record)
+    for container in runtime.list():
+        try:
+            runtime.stop(container)
+            runtime.remove(container)
+        except WinslowError as error:
+            log.warning("hand_over_incomplete", container=container.key.slug, error=str(error))
+
+
+def _runtime_versions(runtime: Runtime) -> Mapping[str, str]:
+    try:
+        return runtime.check()
+    except Transient as error:
+        log.warning("engine_unavailable", error=str(error))
+        return {}
+
+
+def _capacity(config: NodeConfig, host: Host) -> Capacity:
+    reserve = config.reserve
+    return Capacity(
+        cpus=max(host.cpus() - reserve.cpus, 0.0),
+        memory=max(host.memory() - reserve.memory, 0),
+        gpus=tuple(host.gpus()),
+    )
