@@ -12,6 +12,7 @@ from reconciler import __version__
 from reconciler.cli import accept_rewrite, explain, hook, init, logs, node, notify, plan, status, ui, validate, wait
 from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
+from reconciler.cli.doctor.command import doctor
 from reconciler.cli.edits import EDITS
 from reconciler.cli.options import ConfigOption
 from reconciler.cli.output import err, text
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan.plan,
     "wait": wait.wait,
     "notify": notify.notify,
+    "doctor": doctor,
     "accept-rewrite": accept_rewrite.accept_rewrite,
     **EDITS,
     "demo": demo,
