@@ -115,12 +115,13 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> A
     share = SharedDirectory(config.share, writer=f"{config.name}.{os.getpid()}")
     repository = _repository(config, config.local / "state.git")
     secrets = Secrets(config.secrets_dir)
-    return Agent(
+    runtime = open_runtime(config, share.identity(), host)
+    agent = Agent(
         config,
         share=share,
         source=GitSource(repository, _loader()),
         observed=ObservedBranch(repository, config.name),
-        runtime=open_runtime(config, share.identity(), host),
+        runtime=runtime,
         host=host,
         clock=clock,
         home=home,
@@ -131,6 +132,9 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> A
             CommitReporter(share, current_forge(config, secrets), clock, observed_branch=config.observed_branch),
         ),
     )
+    if isinstance(runtime, DockerRuntime):
+        runtime.watch(agent.look_at_engine)
+    return agent
 
 
 def current_forge(config: NodeConfig, secrets: Secrets) -> CurrentForge:

@@ -8,7 +8,7 @@ import structlog
 
 from reconciler.agent.ports import Clock, LogSummary, Runtime
 from reconciler.core.containers import ClaimKey, Container, ContainerState
-from reconciler.core.outcome import Outage
+from reconciler.core.outcome import ENDED_BY_ENGINE, Outage
 from reconciler.errors import EngineUnavailable
 
 log = structlog.get_logger()
@@ -70,8 +70,16 @@ class Containers:
             self.engine_error = ""
             if before != self._changes:
                 return  # something changed while we listed: that answer may be older than what we know
-            self._known = listed
+            self._known = {**self._ended(), **listed}
             self._refreshed = self._clock.monotonic()
+
+    def _ended(self) -> dict[ClaimKey, Container]:
+        """Whose end is known, and their logs complete: somebody may tidy them up before their end is recorded.
+
+        Not those that were killed: removing a running container by force begins with that.
+        """
+        found = ((key, one) for key, one in self._known.items() if key in self.summaries)
+        return {key: one for key, one in found if one.exit_code is not None and one.exit_code not in ENDED_BY_ENGINE}
 
     def _answered(self) -> None:
         self._answered_at = self._clock.now()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from reconciler.agent.ports import Clock, Heartbeat, NodeFiles, Share
-from reconciler.codec.heartbeat import heard
+from reconciler.codec.heartbeat import heard, heard_remarks
 from reconciler.core.names import NodeName
 from reconciler.core.nodes import Node, Pulse, listen
 from reconciler.errors import BadInput, ShareUnavailable
@@ -85,6 +85,7 @@ class Liveness:
             silent_for=0.0 if name == self._name else self._pulses[name].silent_for,
             conditions=conditions,
             faults=faults,
+            remarks=heard_remarks(files.heartbeat),
         )
 
 

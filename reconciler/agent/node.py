@@ -18,15 +18,18 @@ from reconciler.agent.observe import Ancestry, Identity, Memory, ShareTime, look
 from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Runtime, Seen, Share, Source
 from reconciler.agent.publisher import Publisher
 from reconciler.agent.workers import Workers
-from reconciler.codec.heartbeat import WorksFrom, troubles
+from reconciler.codec.heartbeat import WorksFrom, remarks, troubles
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Site
 from reconciler.core.draft import Plan
 from reconciler.core.ledger import Ledger
+from reconciler.core.names import ProjectName
+from reconciler.core.nodes import Remark
 from reconciler.core.placement import claims_of
 from reconciler.core.plan import plan
 from reconciler.core.report import report
 from reconciler.core.status import Condition, condition
+from reconciler.core.supervise import REMARKS
 from reconciler.errors import Transient
 
 log = structlog.get_logger()
@@ -70,6 +73,7 @@ class Agent:
         self._publishers_ancestry = Ancestry(source.descends)  # each for one thread
         self._memory = Memory()
         self._share_time = ShareTime(share, clock)
+        self._wake = wake
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
         self._attempts = Attempts(config, share, runtime, self._containers, clock)
@@ -116,7 +120,8 @@ class Agent:
         said = troubles(self.conditions(), self._applier.faults)
         fetched = self._fetched
         base = WorksFrom(fetched.desired.commit, fetched.followed).facts() if fetched.desired is not None else {}
-        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), **base, **said}
+        told = remarks(self._remarks())
+        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), **base, **said, **told}
         self._liveness.beat(facts, self.site().heartbeat.total_seconds())
 
     def tick(self) -> bool:
@@ -157,6 +162,11 @@ class Agent:
 
     def publish(self) -> bool:
         return self._publisher.publish()
+
+    def look_at_engine(self) -> None:
+        """Somebody says that something happened to our containers: ask the engine at once. Any thread."""
+        self._containers.forget_listing()
+        self._wake()
 
     # --- what others ask ---
 
@@ -202,6 +212,10 @@ class Agent:
         if self._publisher.error:
             found.append(condition("PublishFailing", self._publisher.error))
         return (*found, *(one for following in self.following for one in following.conditions))
+
+    def _remarks(self) -> dict[ProjectName, Remark]:
+        waiting = self.last_plan.waiting.items()
+        return {name: Remark(one.because, one.message) for name, one in waiting if one.because in REMARKS}
 
     def _what_is_missing(self) -> str:
         named = ", ".join(sorted(commit[:12] for commit in self._ancestry.missing)[:3]) or "an accepted rewrite"

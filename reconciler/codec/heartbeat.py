@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core.names import Commit, ProjectName, Token
+from reconciler.core.nodes import Remark
 from reconciler.core.status import Condition
 
 MOST, WIDTH = 5, 240
@@ -48,6 +49,19 @@ def heard(content: bytes | None) -> tuple[Mapping[str, str], Mapping[ProjectName
     """The node's conditions (type -> message) and its projects' faults; nothing of what can't be read."""
     facts = _facts(content)
     return _texts(facts, "conditions"), {ProjectName(name): why for name, why in _texts(facts, "faults").items()}
+
+
+def remarks(remarks: Mapping[ProjectName, Remark]) -> dict[str, object]:
+    """The facts to beat with."""
+    return {"runs": {name: [one.reason, one.message[:WIDTH]] for name, one in list(remarks.items())[:MOST]}}
+
+
+def heard_remarks(content: bytes | None) -> Mapping[ProjectName, Remark]:
+    """What the node says of the runs that it has claimed; nothing of what can't be read."""
+    found = _facts(content).get("runs")
+    told = found.items() if isinstance(found, dict) else ()
+    pairs = {name: said for name, said in told if isinstance(said, list) and len(said) == 2}
+    return {ProjectName(name): Remark(str(reason), str(message)) for name, (reason, message) in pairs.items()}
 
 
 def _facts(content: bytes | None) -> Mapping[str, Any]:

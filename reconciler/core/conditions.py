@@ -7,7 +7,7 @@ from reconciler.core.desired import Desired, Pipeline, Project, Stage
 from reconciler.core.environment import Setting, run_environment
 from reconciler.core.ledger import ProjectHistory, Run, RunPhase
 from reconciler.core.names import ProjectName
-from reconciler.core.nodes import Node
+from reconciler.core.nodes import Node, Remark
 from reconciler.core.problems import Severity
 from reconciler.core.requests import abort_conditions, request_conditions, request_line
 from reconciler.core.status import Condition, ProjectPhase, condition
@@ -52,6 +52,18 @@ def owner_silent(desired: Desired, nodes: Sequence[Node], history: ProjectHistor
         return ()
     message = f"node {owner.name} gives no sign of life; run {last.number} is started again on the next node that fits"
     return (condition("NodeSilent", message),)
+
+
+def remark_on(nodes: Sequence[Node], project: ProjectName, run: Run | None) -> Remark | None:
+    """What the claimant of the project's open run says of it."""
+    claim = run.claim if run else None
+    owner = next((node for node in nodes if claim is not None and node.name == claim.node), None)
+    return owner.remarks.get(project) if owner else None
+
+
+def remarks(nodes: Sequence[Node], project: ProjectName, history: ProjectHistory) -> tuple[Condition, ...]:
+    found = remark_on(nodes, project, history.last_run)
+    return (condition(found.reason, found.message),) if found else ()
 
 
 def unknown_nodes(desired: Desired, nodes: Sequence[Node]) -> tuple[Condition, ...]:

@@ -80,16 +80,22 @@ class Container:
     """One attempt's container or process as the runtime finds it now.
 
     ``boot`` is the boot id under which it was started: an end found under another one is not believed.
+    ``engine_since`` is when the engine that tells of an end was itself started: whatever had ended before ended
+    under another one, whether or not anybody was there to see that one go.
     """
 
     key: ClaimKey
     handle: str  # the engine's id, or the supervisor's state file
     state: ContainerState
     boot: str
+    paused: bool = False  # frozen by a person; it counts as running
+    removed: bool = False  # by a person: nobody knows how it ended
     exit_code: int | None = None
     oom_killed: bool = False
     error: str = ""  # the engine's own words, e.g. why it could not start
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    engine_since: datetime | None = None  # None: it still runs, or nobody knows
+    live_restore: bool = False  # that engine leaves containers alone when it stops and starts
     image_digest: str | None = None
     limits: Mapping[str, str] = field(default_factory=dict)

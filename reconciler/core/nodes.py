@@ -75,6 +75,14 @@ def listen(
     return replace(before, seen_at=now, silent_for=silent)
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What only a run's claimant can know of it."""
+
+    reason: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """A node as the observer sees it."""
@@ -84,6 +92,7 @@ class Node:
     silent_for: float = 0.0  # seconds
     conditions: Mapping[str, str] = field(default_factory=dict)  # type -> message, by its heartbeat; for people
     faults: Mapping[ProjectName, str] = field(default_factory=dict)  # what keeps a project from starting there
+    remarks: Mapping[ProjectName, Remark] = field(default_factory=dict)  # about the runs that it has claimed
 
     def is_live(self, ttl: float) -> bool:
         return self.silent_for < ttl

@@ -13,6 +13,8 @@ from reconciler.core.conditions import (
     node_conditions,
     owner_silent,
     project_conditions,
+    remark_on,
+    remarks,
     site_conditions,
     start_faults,
     unknown_nodes,
@@ -74,7 +76,7 @@ def explain(
         case Wait() as wait:
             return wait, {}
         case RunOpen(run=run):
-            return _open(run, nodes), {}
+            return _open(run, nodes, project.id), {}
         case StartStage(stage=stage):
             need = Need(
                 requires=requires_of(project, stage),
@@ -87,10 +89,13 @@ def explain(
             return replace(queued(stage.name, placement), stage=stage.name), by_node(placement)
 
 
-def _open(run: Run, nodes: Sequence[Node]) -> Wait:
+def _open(run: Run, nodes: Sequence[Node], project: ProjectName) -> Wait:
+    remark = remark_on(nodes, project, run)
     match run.last:
         case Claim() as claim if any(n.name == claim.node and "EngineUnavailable" in n.conditions for n in nodes):
             return engine_silent(run, claim)
+        case Claim() if remark is not None:
+            return Wait(phase=ProjectPhase.RUNNING, reason=remark.reason, message=remark.message)
         case Claim() as claim:
             message = f"run {run.number} ({run.stage}) on {claim.node}, attempt {run.attempts}"
             return Wait(phase=ProjectPhase.RUNNING, reason=run.phase.value, message=message)
@@ -121,6 +126,7 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
         conditions=(
             *project_conditions(desired, project, history, wait),
             *owner_silent(desired, nodes, history),
+            *remarks(nodes, name, history),
             *start_faults(desired, nodes, name),
         ),
         last_run=history.last_run.number if history.last_run else None,

@@ -27,6 +27,9 @@ from reconciler.core.status import ProjectPhase
 
 MAX_BACKOFF = 3600.0
 
+REMARKS = frozenset({"ContainerPaused", "EndedBySignal", "RuntimeChanged"})
+"""What only the claimant can know of a run that goes on; its heartbeat tells the others."""
+
 
 def supervise(draft: Draft, name: ProjectName, project: Project | None, run: Run) -> None:
     """Plan for the project's open run."""
@@ -82,6 +85,7 @@ def _ended(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: C
     elif container.key in draft.me.logged:
         left = SLACK.total_seconds() - draft.age(f"ended {name}/{run.number}/{claim.number}")
         if left > 0 and may_be_collateral(run, container):
+            draft.wait(name, _ended_by_signal(run, claim, container))
             draft.wake_in(left)
             return
         draft.actions.append(
@@ -98,6 +102,8 @@ def _runs(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: Co
         draft.actions.append(
             FollowContainer(project=name, run=run, claim=claim, container=container, because="Adopted")
         )
+    if container.paused:
+        draft.wait(name, _container_paused(run, claim, container))
     if run.created.timeout is None or container.key not in draft.me.ran_for:
         return
     left = run.created.timeout - draft.me.ran_for[container.key]
@@ -225,6 +231,26 @@ def _runtime_changed(draft: Draft, run: Run, claim: Claim) -> Wait:
         reason="RuntimeChanged",
         message=f"run {run.number} ({run.stage}) was claimed with runtime: {claim.runtime}, and {claim.node} uses "
         f"{draft.me.runtime} now; write the former in its node.yaml and restart it, or abort: {run.number}",
+    )
+
+
+def _container_paused(run: Run, claim: Claim, container: Container) -> Wait:
+    """A person's doing, and only theirs to undo. It keeps its GPUs, so its timeout goes on counting."""
+    return Wait(
+        phase=ProjectPhase.RUNNING,
+        reason="ContainerPaused",
+        message=f"run {run.number} ({run.stage}): somebody paused its container on {claim.node}; to go on: "
+        f"docker unpause {container.key.slug} (its timeout goes on counting)",
+    )
+
+
+def _ended_by_signal(run: Run, claim: Claim, container: Container) -> Wait:
+    """See docs/decisions/0008."""
+    return Wait(
+        phase=ProjectPhase.RUNNING,
+        reason="EndedBySignal",
+        message=f"run {run.number} ({run.stage}) on {claim.node} was ended from outside (exit code "
+        f"{container.exit_code}); recorded in {SLACK.seconds} s, as lost if the engine or the machine goes down",
     )
 
 

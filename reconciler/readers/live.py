@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.ports import Clock, Fetched, NodeFiles, Source
-from reconciler.codec.heartbeat import heard
+from reconciler.codec.heartbeat import heard, heard_remarks
 from reconciler.codec.log import progress_of, read_lines
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired
@@ -131,7 +131,14 @@ class LiveReader:
     def _node(self, name: NodeName, files: NodeFiles) -> Node:
         conditions, faults = heard(files.heartbeat)
         silent_for = self._pulses[name].silent_for
-        return Node(name=name, record=files.records[-1], silent_for=silent_for, conditions=conditions, faults=faults)
+        return Node(
+            name=name,
+            record=files.records[-1],
+            silent_for=silent_for,
+            conditions=conditions,
+            faults=faults,
+            remarks=heard_remarks(files.heartbeat),
+        )
 
     def _heard(self, before: Pulse | None, files: NodeFiles, now: float, period: float) -> Pulse:
         """As nodes listen to one another; the first look, and one after a long pause, trust the file's time."""

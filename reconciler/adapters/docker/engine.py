@@ -12,8 +12,11 @@ from docker.errors import APIError, DockerException
 
 from reconciler.errors import EngineUnavailable, StartFailed
 
-TIMEOUT = 60
-"""Seconds within which the engine answers a request; waits and pulls are bounded otherwise."""
+ANSWER = 10
+"""Seconds within which an engine that lives answers a question."""
+
+WORK = 600
+"""Seconds for what it has to do: layers of a large image on a slow disk, a GPU that wakes up."""
 
 CONNECTIONS = 64
 """A stage holds up to three: its end and two streams of its log."""
@@ -27,43 +30,67 @@ class Engine:
     def __init__(self, host: str | None) -> None:
         self._host = host
         self._lock = threading.Lock()
-        self._client: docker.DockerClient | None = None
+        self._clients: dict[int, docker.DockerClient] = {}
 
     @property
     def api(self) -> docker.APIClient:
+        return self._api(ANSWER)
+
+    def _api(self, timeout: int) -> docker.APIClient:
         with self._lock:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client.api
+            if ANSWER not in self._clients:  # also learns the version: an engine that hangs shows soon
+                self._clients[ANSWER] = self._connect("auto", ANSWER)
+            if timeout not in self._clients:
+                self._clients[timeout] = self._connect(self._clients[ANSWER].api.api_version, timeout)
+            return self._clients[timeout].api
 
     def close(self) -> None:
         with self._lock:
-            if self._client is not None:
-                self._client.close()
-            self._client = None
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
 
     @contextlib.contextmanager
-    def asked(self) -> Iterator[docker.APIClient]:
+    def asked(self, timeout: int = ANSWER) -> Iterator[docker.APIClient]:
         """The engine's API; that it does not answer, or fails itself, becomes EngineUnavailable."""
         try:
-            yield self.api
+            yield self._api(timeout)
         except APIError as error:
-            raise EngineUnavailable(f"the container engine failed: {words(error)}") from error
+            raise engine_failed(words(error)) from error
         except (DockerException, *LOST) as error:
             raise self.unavailable(error) from error
 
-    def _connect(self) -> docker.DockerClient:
+    def _connect(self, version: str, timeout: int) -> docker.DockerClient:
         if self._host is None:
-            return docker.from_env(version="auto", timeout=TIMEOUT, max_pool_size=CONNECTIONS)
-        return docker.DockerClient(base_url=self._host, version="auto", timeout=TIMEOUT, max_pool_size=CONNECTIONS)
+            return docker.from_env(version=version, timeout=timeout, max_pool_size=CONNECTIONS)
+        return docker.DockerClient(base_url=self._host, version=version, timeout=timeout, max_pool_size=CONNECTIONS)
 
     def unavailable(self, error: Exception) -> EngineUnavailable:
         """That it does not answer, in words for people."""
         where = self._host or "DOCKER_HOST or unix:///var/run/docker.sock"
+        if isinstance(error, requests.ReadTimeout):
+            return EngineUnavailable(
+                f"the container engine at {where} takes requests but does not answer: it hangs, or the machine is "
+                "overloaded; if it lasts: `sudo systemctl restart docker` (stages live on only with live-restore)"
+            )
         return EngineUnavailable(
             f"the container engine at {where} does not answer ({_root(error)}): start it with "
             "`sudo systemctl start docker`, and let this user reach it (group docker)"
         )
+
+
+def engine_failed(said: str) -> EngineUnavailable:
+    """It answers, but can't do what was asked; tried again, for it is not the order's fault."""
+    if is_disk_full(said):
+        return EngineUnavailable(
+            f"the container engine's disk is full ({said}): free some of it (`docker system df` says where it went, "
+            "`docker image prune` removes old images); it is tried again by itself"
+        )
+    return EngineUnavailable(f"the container engine failed: {said}")
+
+
+def is_disk_full(said: str) -> bool:
+    return "no space left on device" in said or "disk quota exceeded" in said
 
 
 def words(error: APIError) -> str:
@@ -74,6 +101,8 @@ def words(error: APIError) -> str:
 def start_failed(error: APIError, *, image: str, command: tuple[str, ...]) -> StartFailed | None:
     """What a refused creation or start means, if starting it again the same way can't help."""
     said = words(error)
+    if is_disk_full(said):
+        return None
     if "could not select device driver" in said or "nvidia-container" in said:
         return StartFailed(
             "GpuRuntimeMissing",

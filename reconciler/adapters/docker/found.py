@@ -28,6 +28,7 @@ def found_container(inspected: Mapping[str, Any]) -> Container | None:
         handle=inspected["Id"],
         state=state,
         boot=labels.get(BOOT, ""),
+        paused=bool(now.get("Paused")),
         exit_code=now["ExitCode"] if ended else None,
         oom_killed=bool(now.get("OOMKilled")),
         error=now.get("Error") or "",
@@ -35,6 +36,21 @@ def found_container(inspected: Mapping[str, Any]) -> Container | None:
         ended_at=ended_at,
         image_digest=labels.get(IMAGE) or inspected.get("Image"),
         limits={"cpus": f"{host.get('NanoCpus', 0) / 1e9:g}", "memory": str(host.get("Memory", 0))},
+    )
+
+
+def created_container(listed: Mapping[str, Any]) -> Container | None:
+    """Of one that was never started the listing says enough; to inspect it would wait for a start under way."""
+    labels = listed.get("Labels") or {}
+    key = key_of(labels)
+    if key is None:
+        return None
+    return Container(
+        key=key,
+        handle=listed["Id"],
+        state=ContainerState.CREATED,
+        boot=labels.get(BOOT, ""),
+        image_digest=labels.get(IMAGE) or listed.get("ImageID"),
     )
 
 

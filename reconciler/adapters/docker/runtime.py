@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import requests
@@ -10,9 +10,19 @@ from docker.errors import APIError, ImageNotFound, NotFound
 from docker.utils import parse_repository_tag
 
 from reconciler.adapters.docker.creation import creation
-from reconciler.adapters.docker.engine import Engine, command_not_found, start_failed, words
-from reconciler.adapters.docker.found import found_container
+from reconciler.adapters.docker.engine import (
+    WORK,
+    Engine,
+    command_not_found,
+    engine_failed,
+    is_disk_full,
+    start_failed,
+    words,
+)
+from reconciler.adapters.docker.events import watch
+from reconciler.adapters.docker.found import created_container, found_container
 from reconciler.adapters.docker.logs import Follower
+from reconciler.adapters.docker.since import engine_since
 from reconciler.adapters.inputs import input_exists
 from reconciler.agent.ports import LogSummary
 from reconciler.codec.log import pointer_of
@@ -40,6 +50,7 @@ class DockerRuntime:
         self._boot = boot
         self._node = node
         self._share = share
+        self._labels = [f"{SHARE}={share}", f"{NODE}={node}"]
         self._engine = Engine(config.host)
         self._resolved: dict[str, tuple[str, float]] = {}
 
@@ -80,14 +91,14 @@ class DockerRuntime:
         return container
 
     def list(self) -> Sequence[Container]:
-        labels = [f"{SHARE}={self._share}", f"{NODE}={self._node}"]
-        found: list[Container] = []
         with self._engine.asked() as api:
-            for summary in api.containers(all=True, filters={"label": labels}):
-                with contextlib.suppress(NotFound):  # removed meanwhile
-                    container = found_container(api.inspect_container(summary["Id"]))
-                    found += [container] if container else []
-        return found
+            listed = api.containers(all=True, filters={"label": self._labels})
+        found = (created_container(one) if one["State"] == "created" else self._inspect(one["Id"]) for one in listed)
+        return [container for container in found if container is not None]
+
+    def watch(self, tell: Callable[[], None]) -> None:
+        """From now on, call ``tell`` whenever something may have happened to these containers. A hint, no more."""
+        watch(self._engine, self._labels, tell)
 
     def wait(self, container: Container) -> Container:
         """The engine is asked at least once a minute whether it is still there."""
@@ -96,16 +107,16 @@ class DockerRuntime:
                 api.wait(container.handle, timeout=60)  # cut off or not: what it is now decides
             found = self._inspect(container.handle)
             if found is None:
-                return replace(container, state=ContainerState.EXITED, error="the container is gone")
+                return replace(container, state=ContainerState.EXITED, removed=True)
             if found.state is not ContainerState.RUNNING:
                 return self._explained(found)
 
     def stop(self, container: Container) -> None:
-        with self._engine.asked() as api, contextlib.suppress(NotFound):
+        with self._engine.asked(WORK) as api, contextlib.suppress(NotFound):
             api.stop(container.handle, timeout=int(self._config.stop_grace.total_seconds()))
 
     def remove(self, container: Container) -> None:
-        with self._engine.asked() as api:
+        with self._engine.asked(WORK) as api:
             try:
                 api.remove_container(container.handle, v=True)
             except NotFound:
@@ -129,12 +140,13 @@ class DockerRuntime:
 
     def _create(self, order: Order, image: str) -> Container:
         """The created container, or the one that has its name already because it is this very attempt's."""
-        with self._engine.asked() as api:
+        with self._engine.asked(WORK) as api:
             asked = creation(api, order, self._config, image=image, boot=self._boot)
             try:
                 created = str(api.create_container(**asked)["Id"])
-            except ImageNotFound:
-                self._pull(image)
+            except ImageNotFound:  # removed since it was resolved
+                image = self._resolve_anew(order)
+                asked = creation(api, order, self._config, image=image, boot=self._boot)
                 created = str(api.create_container(**asked)["Id"])
             except APIError as error:
                 if error.status_code == 409:
@@ -143,6 +155,11 @@ class DockerRuntime:
         return Container(
             key=order.key, handle=created, state=ContainerState.CREATED, boot=self._boot, image_digest=image
         )
+
+    def _resolve_anew(self, order: Order) -> str:
+        image = str(order.image)
+        self._resolved.pop(image, None)
+        return self.resolve(image) or image
 
     def _existing(self, key: ClaimKey) -> Container:
         found = self._inspect(key.slug)
@@ -155,7 +172,7 @@ class DockerRuntime:
 
     def _start(self, container: Container, order: Order) -> None:
         """A container that can't start is removed at once: nothing of it would be worth a look."""
-        with self._engine.asked() as api:
+        with self._engine.asked(WORK) as api:
             try:
                 api.start(container.handle)
             except APIError as error:
@@ -167,11 +184,18 @@ class DockerRuntime:
                 raise failed from error
 
     def _inspect(self, name: str) -> Container | None:
+        """What it is now; of one that has ended also whether its engine may have been another one."""
         with self._engine.asked() as api:
             try:
-                return found_container(api.inspect_container(name))
+                found = found_container(api.inspect_container(name))
             except NotFound:
                 return None
+            if found is None or found.ended_at is None:
+                return found
+            since = engine_since(self._config.host)
+            if since is None or found.started_at is None or found.started_at > since:
+                return replace(found, engine_since=since)
+            return replace(found, engine_since=since, live_restore=bool(api.info()["LiveRestoreEnabled"]))
 
     def _explained(self, container: Container) -> Container:
         """With an init process a missing command shows only as an exit code, and in what init printed."""
@@ -194,6 +218,8 @@ class DockerRuntime:
                     said = step.get("error", said)
             except APIError as error:
                 said = words(error)
+        if is_disk_full(said):
+            raise engine_failed(said)
         if said:
             raise StartFailed(
                 "ImageNotFound",
