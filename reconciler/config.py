@@ -44,6 +44,7 @@ class NodeConfig:
     poll: timedelta = timedelta(seconds=15)
     labels: Mapping[str, str] = field(default_factory=dict)
     listen: str | None = None  # host:port of /healthz, /metrics, /hook; None: off
+    advertise: str | None = None  # host:port by which other nodes reach it; None: what ``listen`` says
     hook_token_file: Path | None = None
     secrets_dir: Path | None = None  # one file a secret
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # that notifications may name

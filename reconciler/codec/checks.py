@@ -5,6 +5,7 @@ and only reports, because another file's change must not take a project's file o
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reconciler.codec.quantities import duration
@@ -13,7 +14,7 @@ from reconciler.codec.wording import instead, short
 from reconciler.codec.yaml import Document, Path
 from reconciler.core.desired import Pipeline, Site
 from reconciler.core.names import PipelineName
-from reconciler.core.problems import Problem
+from reconciler.core.problems import Problem, Severity
 
 _ROOTS = ("resources", "input")
 _WAYS = ("webhook", "email", "command")
@@ -26,6 +27,8 @@ def of_file(kind: Kind, document: Document, file: str) -> tuple[Problem, ...]:
             return tuple(_stages(document, file))
         case Kind.PROJECT:
             return tuple(_inputs(document, file))
+        case Kind.NODE:
+            return tuple(_handing_over(document, file))
         case Kind.SITE:
             return (*_times(document, file), *_notifications(document, file), *_forge(document, file))
         case _:
@@ -84,6 +87,25 @@ def _times(document: Document, file: str) -> Iterable[Problem]:
         yield _at(
             document, (where,), file, f"{message}; now {ttl.total_seconds():g}s and {heartbeat.total_seconds():g}s"
         )
+
+
+def _handing_over(document: Document, file: str) -> Iterable[Problem]:
+    data = document.data or {}
+    if data.get("hand_over") and not data.get("drained"):
+        message = "hand_over says how a node is drained; write drained: true as well, or take hand_over out"
+        yield _at(document, ("hand_over",), file, message)
+
+
+def short_lives(document: Document, file: str, site: Site) -> Iterable[Problem]:
+    """Stages whose ttl living nodes can't meet: three heartbeats count instead."""
+    least = 3 * site.heartbeat
+    for index, stage in enumerate(document.data["stages"]):
+        if "ttl" in stage and duration(stage["ttl"]) < least:
+            message = (
+                f"stage '{stage['name']}' has a ttl below three heartbeats of the site; {least.total_seconds():g}s "
+                "counts instead, or living nodes would be taken for dead"
+            )
+            yield replace(_at(document, ("stages", index, "ttl"), file, message), severity=Severity.WARNING)
 
 
 def _notifications(document: Document, file: str) -> Iterable[Problem]:

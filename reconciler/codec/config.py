@@ -47,6 +47,7 @@ def _config(data: Data, folder: Path) -> NodeConfig:
         poll=_duration(data, "poll", usual.poll),
         labels=data.get("labels", {}),
         listen=data.get("listen"),
+        advertise=data.get("advertise"),
         hook_token_file=_optional_path(data, "hook_token_file", folder),
         secrets_dir=_optional_path(data, "secrets_dir", folder),
         commands={name: tuple(command) for name, command in data.get("commands", {}).items()},

@@ -80,6 +80,10 @@ def _site(versions: Versions) -> shapes.Data:
 
 def _pipelines(versions: Versions, places: Sequence[Place], site: shapes.Data) -> dict[PipelineName, Pipeline]:
     found = [version for place in places if (version := versions.current(place))]
+    for version in found:
+        if version.place.path in versions.stale:
+            continue
+        versions.problems += checks.short_lives(version.document, version.place.path, shapes.site(site))
     return {PipelineName(version.place.stem): _pipeline(version, site) for version in found}
 
 

@@ -11,6 +11,7 @@ from reconciler.core.nodes import Node, Remark
 from reconciler.core.problems import Severity
 from reconciler.core.requests import abort_conditions, request_conditions, request_line
 from reconciler.core.status import Condition, ProjectPhase, condition
+from reconciler.core.takeover import PATIENCE, Standing, standing, ttl_of
 
 
 def project_conditions(
@@ -45,13 +46,26 @@ def node_conditions(desired: Desired, nodes: Sequence[Node], told: Sequence[Cond
 
 def owner_silent(desired: Desired, nodes: Sequence[Node], history: ProjectHistory) -> tuple[Condition, ...]:
     """The node that runs the project's stage gives no sign of life."""
-    last = history.last_run
+    last, site = history.last_run, desired.site
     claim = last.claim if last else None
     owner = next((node for node in nodes if claim is not None and node.name == claim.node), None)
-    if last is None or owner is None or owner.is_live(desired.site.ttl.total_seconds()):
+    if last is None or claim is None or owner is None:
         return ()
-    message = f"node {owner.name} gives no sign of life; run {last.number} is started again on the next node that fits"
-    return (condition("NodeSilent", message),)
+    ttl = ttl_of(last, site)
+    longest = f"after {PATIENCE * ttl / 60:g} minutes of silence"
+    match standing(owner, claim, ttl=ttl, period=site.heartbeat.total_seconds()):
+        case Standing.LIVES:
+            return ()
+        case Standing.ANSWERS:
+            message = (
+                f"the heartbeat of node {owner.name} stands still, but it answers that it runs run {last.number}; "
+                f"another node takes over once it no longer does, at the latest {longest}"
+            )
+            return (condition("OwnerAnswers", message),)
+    unless = f", unless it answers at {owner.record.health}: then at the latest {longest}"
+    again = f"run {last.number} is started again on the next node that fits"
+    known = owner.record.health == "" or owner.inquiry is not None
+    return (condition("NodeSilent", f"node {owner.name} gives no sign of life; {again}{'' if known else unless}"),)
 
 
 def remark_on(nodes: Sequence[Node], project: ProjectName, run: Run | None) -> Remark | None:

@@ -46,6 +46,7 @@ class NodeRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
     pid: int = 0
+    health: str = ""  # host:port of its HTTP port, for others to ask; empty: it has none
     version: int = 1
 
 
@@ -75,6 +76,14 @@ def listen(
     return replace(before, seen_at=now, silent_for=silent)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inquiry:
+    """What came of asking a node at its HTTP port while its heartbeat stood still. Seconds on our own clock."""
+
+    ended: float | None = None  # since we last knew whether it answers; None: the first question is still open
+    vouched: Mapping[Token, float] = field(default_factory=dict)  # claim -> since it last said that it acts on it
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """What only a run's claimant can know of it."""
@@ -90,6 +99,7 @@ class Node:
     name: NodeName
     record: NodeRecord
     silent_for: float = 0.0  # seconds
+    inquiry: Inquiry | None = None  # None: nobody asks it
     conditions: Mapping[str, str] = field(default_factory=dict)  # type -> message, by its heartbeat; for people
     faults: Mapping[ProjectName, str] = field(default_factory=dict)  # what keeps a project from starting there
     remarks: Mapping[ProjectName, Remark] = field(default_factory=dict)  # about the runs that it has claimed

@@ -85,6 +85,7 @@ class RunCreated(Record):
     inputs: tuple[str, ...] = ()
     requires: Requires = field(default_factory=Requires)
     timeout: float | None = None  # seconds
+    ttl: float | None = None  # seconds; None: the site's
     retries_limit: int = 2
     retries_backoff: float = 60.0  # seconds
     retries_exit_codes: tuple[int, ...] = ()

@@ -91,6 +91,7 @@ def new_run(draft: Draft, project: Project, history: ProjectHistory, start: Star
         inputs=project.inputs,
         requires=requires_of(project, stage),
         timeout=timeout.total_seconds() if timeout else None,
+        ttl=stage.ttl.total_seconds() if stage.ttl else None,
         retries_limit=stage.retries.limit,
         retries_backoff=stage.retries.backoff.total_seconds(),
         retries_exit_codes=stage.retries.exit_codes,

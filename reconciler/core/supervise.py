@@ -15,15 +15,17 @@ from reconciler.core.actions import (
 )
 from reconciler.core.containers import ClaimKey, Container, ContainerState, claim_key
 from reconciler.core.decide import Wait
-from reconciler.core.desired import Project
+from reconciler.core.desired import NodePolicy, Project
 from reconciler.core.draft import Draft
 from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
+from reconciler.core.nodes import Node
 from reconciler.core.outcome import SLACK, may_be_collateral
 from reconciler.core.placement import Used
 from reconciler.core.records import Aborted, Claim, Failed, Lost, Released
 from reconciler.core.start import plan_attempt
 from reconciler.core.status import ProjectPhase
+from reconciler.core.takeover import PATIENCE, Standing, standing, ttl_of
 
 MAX_BACKOFF = 3600.0
 
@@ -51,10 +53,15 @@ def supervise(draft: Draft, name: ProjectName, project: Project | None, run: Run
 def _mine(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
     key = claim_key(name, run, claim)
     draft.wait(name, _running(run, claim))
+    container = next((c for c in draft.me.containers if c.key == key), None)
+    has_ended = claim.boot != draft.me.boot or (container is not None and container.state is ContainerState.EXITED)
+    if _hands_over(draft, name) and not has_ended:
+        message = f"{draft.me.name} is drained and hands its work over (nodes/{draft.me.name}.yaml)"
+        _release(draft, name, run, "Drained", message, counts=False)
+        return
     if not draft.me.engine_answers:
         draft.wait(name, engine_silent(run, claim))
         return
-    container = next((c for c in draft.me.containers if c.key == key), None)
     if container is None:
         _without_container(draft, name, run, claim, key)
     elif container.state is ContainerState.EXITED:
@@ -63,6 +70,15 @@ def _mine(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
         draft.actions.append(StartContainer(project=name, run=run, claim=claim, because="CreatedNotStarted"))
     elif container.state is ContainerState.RUNNING:
         _runs(draft, name, run, claim, container)
+
+
+def _hands_over(draft: Draft, name: ProjectName) -> bool:
+    """Do people want this node empty now? Only a view of git that is no older than the project's records may say so.
+
+    What it runs is stopped by ``sweep``, once RELEASED stands: the other way round would look like a failed program.
+    """
+    policy = draft.desired.nodes.get(draft.me.name, NodePolicy())
+    return policy.drained and policy.hand_over and not draft.is_behind(draft.ledger.history(name))
 
 
 def _without_container(draft: Draft, name: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> None:
@@ -114,12 +130,14 @@ def _runs(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: Co
 
 
 def _anothers(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
-    """Leave a living owner alone; on evidence that it is dead, or has rebooted, take its place."""
+    """Leave a living owner alone, and one that answers; on evidence that it is gone take its place."""
+    site = draft.desired.site
     owner = next((node for node in draft.nodes if node.name == claim.node), None)
-    if owner is None or (owner.is_live(draft.ttl) and not owner.booted_since(claim.boot)):
-        draft.wait(name, _running(run, claim))
-        return
-    if not draft.me.may_claim:
+    ttl, period = ttl_of(run, site), site.heartbeat.total_seconds()
+    stands = standing(owner, claim, ttl=ttl, period=period) if owner is not None else Standing.LIVES
+    if owner is not None and stands is Standing.ANSWERS:
+        draft.wait(name, owner_answers(run, owner, ttl))
+    elif stands is not Standing.GONE or not draft.me.may_claim:
         draft.wait(name, _running(run, claim))
     elif run.attempts_used > run.created.retries_limit:
         _lose(draft, name, run, f"node {claim.node} is gone and all attempts are used up")
@@ -192,7 +210,10 @@ def _why_over(draft: Draft, key: ClaimKey) -> str:
     if found is None:
         return ""
     run, _ = found
-    return "Recorded" if run.records[key.number].node == draft.me.name else "Superseded"
+    after = run.records[key.number]
+    if isinstance(after, Released):
+        return after.reason
+    return "Recorded" if after.node == draft.me.name else "Superseded"
 
 
 def _superseded(draft: Draft, key: ClaimKey) -> tuple[Run, Claim] | None:
@@ -206,8 +227,8 @@ def _superseded(draft: Draft, key: ClaimKey) -> tuple[Run, Claim] | None:
     return run, claim
 
 
-def _release(draft: Draft, name: ProjectName, run: Run, reason: str, message: str) -> None:
-    record = Released(**draft.header(run.next_number), reason=reason, message=message)
+def _release(draft: Draft, name: ProjectName, run: Run, reason: str, message: str, *, counts: bool = True) -> None:
+    record = Released(**draft.header(run.next_number), reason=reason, message=message, counts=counts)
     draft.actions.append(PublishRun(project=name, run=run, record=record, because=reason))
 
 
@@ -251,6 +272,17 @@ def _ended_by_signal(run: Run, claim: Claim, container: Container) -> Wait:
         reason="EndedBySignal",
         message=f"run {run.number} ({run.stage}) on {claim.node} was ended from outside (exit code "
         f"{container.exit_code}); recorded in {SLACK.seconds} s, as lost if the engine or the machine goes down",
+    )
+
+
+def owner_answers(run: Run, owner: Node, ttl: float) -> Wait:
+    return Wait(
+        phase=ProjectPhase.RUNNING,
+        reason="OwnerAnswers",
+        message=f"run {run.number} ({run.stage}): the heartbeat of {owner.name} has stood still for "
+        f"{owner.silent_for:.0f} s, but it answers that it still runs this. Another node takes over once it no longer "
+        f"answers, at the latest in {PATIENCE * ttl - owner.silent_for:.0f} s. Usually its stages write more than the "
+        f"share takes in: look at {owner.name}; to give the run up: abort: {run.number}",
     )
 
 
