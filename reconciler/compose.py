@@ -15,7 +15,14 @@ import structlog
 
 from reconciler.adapters.docker import DockerRuntime
 from reconciler.adapters.forge import open_forge
-from reconciler.adapters.git import GitSource, GitTree, ObservedBranch, ProposalBranches, StateRepository
+from reconciler.adapters.git import (
+    GitSource,
+    GitTree,
+    NotedRecords,
+    ObservedBranch,
+    ProposalBranches,
+    StateRepository,
+)
 from reconciler.adapters.hints import watch_local
 from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
@@ -47,7 +54,8 @@ log = structlog.get_logger()
 
 def open_reader(config: NodeConfig, *, purpose: str) -> LiveReader:
     """Everything, from the share and the state repository."""
-    return LiveReader(config, GitSource(open_repository(config, purpose=purpose), _loader()), SystemClock())
+    repository = open_repository(config, purpose=purpose)
+    return LiveReader(config, GitSource(repository, _loader()), NotedRecords(repository), SystemClock())
 
 
 def open_repository(config: NodeConfig, *, purpose: str) -> StateRepository:

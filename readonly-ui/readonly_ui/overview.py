@@ -9,7 +9,14 @@ from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, RunSt
 GOING = (RunPhase.STARTING, RunPhase.RUNNING)
 NEEDS_PERSON = (ProjectPhase.AWAITING_INPUT, ProjectPhase.FAILED, ProjectPhase.INVALID)
 INFORMATION = ("RequestHandled",)
-ABOUT_THE_SOURCE = ("SourceRewritten", "SourceBehind", "SourceUnreachable", "SourceEmpty", "BranchMissing")
+ABOUT_THE_SOURCE = (
+    "SourceRewritten",
+    "SourceBehind",
+    "SourceUnreachable",
+    "SourceEmpty",
+    "BranchMissing",
+    "LedgerBehind",
+)
 WAITS = (ProjectPhase.QUEUED, ProjectPhase.PAUSED, ProjectPhase.DELETING)
 
 

@@ -13,6 +13,7 @@ from reconciler.agent.containers import Containers
 from reconciler.agent.followers.following import Following
 from reconciler.agent.http import OpenClaim
 from reconciler.agent.joining import hand_over, join
+from reconciler.agent.ledger_watch import LedgerWatch
 from reconciler.agent.liveness import Liveness
 from reconciler.agent.observe import Ancestry, Identity, Memory, ShareTime, look_at_myself
 from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Runtime, Seen, Share, Source
@@ -78,6 +79,7 @@ class Agent:
         self._containers = Containers(runtime, clock)
         self._attempts = Attempts(config, share, runtime, self._containers, clock)
         self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock)
+        self._watch = LedgerWatch(observed, clock)
         self._liveness = Liveness(share, clock, config.name, self.identity.incarnation)
         self._publisher = Publisher(share, observed, clock, self.look)
         self.following = tuple(Following(follower, self._publisher) for follower in followers)
@@ -108,6 +110,9 @@ class Agent:
 
     def fetch(self) -> bool:
         """Look at the remote; True if there is a new desired commit."""
+        if self._watch.lacking:
+            log.warning("nothing_handed_over", because="LedgerBehind")
+            return
         before, began = self._fetched.desired, self._clock.monotonic()
         found = self._source.fetch(self._ledger.site if self._ledger is not None else ())
         if found.error and found.error != self._fetched.error:
@@ -116,6 +121,7 @@ class Agent:
         return found.desired is not None and (before is None or found.desired.commit != before.commit)
 
     def beat(self) -> None:
+        self._watch.fetch()  # before anybody may act on what was found
         """Our heartbeat, and a look at everybody else's."""
         said = troubles(self.conditions(), self._applier.faults)
         fetched = self._fetched
@@ -136,6 +142,7 @@ class Agent:
         except Transient as error:
             if str(error) != self._share_error:
                 log.warning("share_unavailable", error=str(error))
+        noted = self._watch.noted
             self._share_error = str(error)
             return False
         if ledger != self._ledger:
@@ -157,6 +164,7 @@ class Agent:
         self._older_since = (self._older_since or me.monotonic) if self._ancestry.is_older else None
         self.last_plan = todo
         changed = self._applier.apply_all(todo.actions)
+            lacking=self._watch.compare(ledger, noted),
         self.last_tick = self._clock.monotonic()
         return changed
 
@@ -225,10 +233,13 @@ class Agent:
         )
 
     def look(self) -> Seen | None:
-        """What the publisher folds: read from the ledger now. None while others have a newer view of main."""
+        if self._watch.message:
+            found.append(condition("LedgerBehind", self._watch.message))
+        """What the publisher folds: read from the ledger now. None while others have a newer view of main, or the
+        ledger is older than what was published of it."""
         fetched = self._fetched
         desired = fetched.desired
-        if desired is None:
+        if desired is None or self._watch.lacking:
             return None
         ledger, nodes = self._share.read(), self._liveness.nodes()
         self._publishers_ancestry.of(desired.commit, ledger, followed=fetched.followed)

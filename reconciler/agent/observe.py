@@ -10,6 +10,7 @@ from reconciler.agent.workers import Job
 from reconciler.core.containers import ClaimKey, ContainerState
 from reconciler.core.draft import Me
 from reconciler.core.ledger import Ledger
+from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName, Token
 from reconciler.errors import ShareUnavailable
 
@@ -117,6 +118,7 @@ def look_at_myself(
     may_claim: bool,
     source_asked: float | None,
     share_time: datetime | None,
+    lacking: tuple[Noted, ...],
 ) -> Me:
     found = containers.snapshot()
     logged = frozenset(containers.summaries)
@@ -140,6 +142,7 @@ def look_at_myself(
         stopping=_keys(jobs, "stop") | _keys(jobs, "remove"),
         contained=contained,
         since=memory.since(),
+        lacking=lacking,
     )
 
 

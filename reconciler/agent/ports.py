@@ -12,6 +12,7 @@ from reconciler.core.commit_status import CommitState
 from reconciler.core.containers import Container, Order, Paths
 from reconciler.core.desired import Desired
 from reconciler.core.ledger import Ledger, Run
+from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
 from reconciler.core.nodes import Gpu, NodeRecord
 from reconciler.core.records import (
@@ -121,7 +122,13 @@ class Source(Protocol):
         ...
 
 
-class Observed(Protocol):
+class Noting(Protocol):
+    def noted(self) -> tuple[Noted, ...]:
+        """Which records the branch ``observed``, as last fetched, tells of; the same object while nothing changed."""
+        ...
+
+
+class Observed(Noting, Protocol):
     """The branch ``observed``: one commit a publication, pushed with the expected head."""
 
     def head(self) -> Commit | None: ...

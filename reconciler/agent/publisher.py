@@ -1,17 +1,21 @@
 """Folding the ledger into the branch ``observed``: one publisher at a time, one commit a change.
 
 Order matters: the branch's head is read first, the ledger after it, and the push expects that head. So whatever
-is pushed was read later than what it replaces, and a rejected push is simply made again from the ledger.
+is pushed was read later than what it replaces, and a rejected push is simply made again from the ledger. So a file
+that would be replaced and tells of a record that the ledger lacks tells the truth: then nothing is pushed at all.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
 from reconciler.agent.ports import Clock, Lock, Observed, Seen, Share
+from reconciler.codec.noted import noted, version
 from reconciler.codec.observed import fold, headline
-from reconciler.core.status import Status
-from reconciler.errors import WinslowError
+from reconciler.core.ledger import Ledger
+from reconciler.core.ledger_behind import Noted, missing
+from reconciler.core.status import STATUS_VERSION, Status
+from reconciler.errors import Transient, WinslowError
 
 log = structlog.get_logger()
 
@@ -71,10 +75,17 @@ class Publisher:
         seen = self._look()
         if seen is None:
             return None
+        if (newer := version(before)) > STATUS_VERSION:
+            raise Transient(
+                f"the branch observed has version {newer}, and this Winslow writes {STATUS_VERSION}: a newer node "
+                "publishes; update Winslow on this one"
+            )
         self._seen = seen
         if seen.status == self._status and self._published is not None:
             return False
-        files = fold(seen.status)
+        files = {**fold(seen.status), **_kept(before, seen.ledger)}
+        if missing(seen.ledger, _overwritten(before, files)):
+            return None
         self._status = seen.status
         if files == before:
             self._published = files
@@ -100,3 +111,15 @@ class Publisher:
         if now - self._useless_since > GIVE_UP:
             self.close()
             self._useless_since = None
+
+
+def _overwritten(before: Mapping[str, str], files: Mapping[str, str]) -> Iterable[Noted]:
+    """Of which records the files tell that are about to be replaced or removed."""
+    told = (noted(path, text) for path, text in before.items() if files.get(path) != text)
+    return (one for one in told if one is not None)
+
+
+def _kept(before: Mapping[str, str], ledger: Ledger) -> Mapping[str, str]:
+    """Runs of projects whose records we can't read: whoever wrote of them could."""
+    folders = tuple(f"projects/{name}/runs/" for name in ledger.unreadable)
+    return {path: text for path, text in before.items() if folders and path.startswith(folders)}

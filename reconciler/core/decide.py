@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from reconciler.core.desired import Confirm, Desired, Next, Pipeline, Project, Stage, StageOverride, Then, Workspace
 from reconciler.core.environment import run_environment
 from reconciler.core.ledger import ProjectHistory, Run, RunPhase
+from reconciler.core.ledger_behind import Noted, told
 from reconciler.core.names import ProjectName, RunNumber, StageName
 from reconciler.core.records import Base, DesiredSeen, Failed, Lost
 from reconciler.core.requests import line_of, renewed, request_is_due, request_line, yaml_environment, yaml_word
@@ -298,6 +299,11 @@ def read_differently(seen: DesiredSeen) -> Wait:
         message=f"node {seen.node} reads the files of commit {seen.commit[:10]} otherwise than this one does; "
         "run the same version of Winslow on both",
     )
+
+
+def ledger_behind(lacking: tuple[Noted, ...]) -> Wait:
+    """Of a share that was restored from a backup, or is another one: nothing is decided on it."""
+    return Wait(phase=ProjectPhase.PAUSED, reason="LedgerBehind", message=told(lacking))
 
 
 def purging(name: ProjectName) -> Wait:

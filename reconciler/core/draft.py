@@ -10,6 +10,7 @@ from reconciler.core.containers import ClaimKey, Container
 from reconciler.core.decide import Wait
 from reconciler.core.desired import Desired
 from reconciler.core.ledger import Ledger, ProjectHistory
+from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
 from reconciler.core.nodes import Node
 from reconciler.core.placement import Used
@@ -60,6 +61,7 @@ class Me:
     stopping: frozenset[ClaimKey] = frozenset()
     contained: frozenset[Commit] = frozenset()  # commits that desired.commit equals or descends from
     since: Mapping[str, float] = field(default_factory=dict)  # when we first met a situation, monotonic
+    lacking: tuple[Noted, ...] = ()  # of what was published, what the ledger that was read after it does not hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

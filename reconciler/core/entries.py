@@ -1,9 +1,11 @@
 """One entry of the report each: a stage of a project, one of its runs, a node."""
 
+from typing import TypedDict
+
 from reconciler.core.desired import Desired, NodePolicy, Secret
 from reconciler.core.environment import Setting
 from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
-from reconciler.core.names import ProjectName, StageName, run_directory
+from reconciler.core.names import ProjectName, RecordNumber, StageName, Token, run_directory
 from reconciler.core.nodes import Node
 from reconciler.core.placement import claims_of, limited
 from reconciler.core.records import Aborted, Failed, Lost, Released
@@ -64,6 +66,17 @@ def run_entry(project: ProjectName, run: Run) -> RunStatus:
         record=run.last.number if run.last else None,
         token=run.last.token if run.last else None,
     )
+
+
+class LastRecord(TypedDict):
+    record: RecordNumber | None
+    token: Token | None
+
+
+def last_record(history: ProjectHistory) -> LastRecord:
+    """By which nodes notice that a share was restored from a backup."""
+    last = history.records[-1] if history.records else None
+    return LastRecord(record=last.number if last else None, token=last.token if last else None)
 
 
 def _shown(setting: Setting) -> str:

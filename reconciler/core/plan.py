@@ -13,6 +13,7 @@ from reconciler.core.decide import (
     StartStage,
     Wait,
     decide,
+    ledger_behind,
     read_differently,
     records_unreadable,
     source_behind,
@@ -31,8 +32,15 @@ from reconciler.core.supervise import reserve_leftovers, supervise, sweep
 
 
 def plan(desired: Desired, ledger: Ledger, nodes: tuple[Node, ...], me: Me) -> Plan:
-    """Decide for all projects, the most important first, then look after what else runs here."""
+    """Decide for all projects, the most important first, then look after what else runs here.
+
+    On a ledger that is older than what was published of it nothing is decided at all; what runs goes on.
+    """
     draft = Draft(desired=desired, ledger=ledger, nodes=nodes, me=me, used=usage(ledger))
+    if me.lacking:
+        for name in known_projects(desired, ledger):
+            draft.wait(name, ledger_behind(me.lacking))
+        return Plan(waiting=draft.waiting)
     reserve_leftovers(draft)
     held = unconfirmed(desired, ledger, me.contained)
     for name in sorted(known_projects(desired, ledger), key=lambda name: (-_priority(desired, name), name)):

@@ -21,7 +21,7 @@ from reconciler.core.conditions import (
 )
 from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
 from reconciler.core.desired import Desired, Project
-from reconciler.core.entries import node_entry, run_entry, stage_entry
+from reconciler.core.entries import last_record, node_entry, run_entry, stage_entry
 from reconciler.core.ledger import Ledger, ProjectHistory, Run
 from reconciler.core.lifecycle import absent, deletion_conditions, known_projects, unconfirmed
 from reconciler.core.names import NodeName, PipelineName, ProjectName
@@ -134,6 +134,7 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
         runs=tuple(run_entry(name, run) for run in history.runs),
         path=project.path,
         offers=tuple(offer(proposal, desired.site.forge, branch) for proposal in proposed),
+        **last_record(history),
     )
 
 
@@ -156,6 +157,7 @@ def _orphan(desired: Desired, ledger: Ledger, name: ProjectName) -> ProjectStatu
         last_run=last.number if last else None,
         stages=tuple(stage_entry(history, stage) for stage in dict.fromkeys(run.stage for run in history.runs)),
         runs=tuple(run_entry(name, run) for run in history.runs),
+        **last_record(history),
     )
 
 

@@ -120,6 +120,8 @@ class ProjectStatus:
     runs: tuple[RunStatus, ...]
     path: str = ""  # of the project's file in the state repository
     offers: tuple[Offer, ...] = ()
+    record: int | None = None  # number and token of the project's last record
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from reconciler.codec.log import progress_of, read_lines
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired
 from reconciler.core.ledger import Ledger, RunPhase
+from reconciler.core.ledger_behind import Noted, missing, told
 from reconciler.core.names import NodeName, ProjectName, RunNumber
 from reconciler.core.nodes import Node, Pulse, listen
 from reconciler.core.report import report
@@ -41,6 +42,8 @@ class LiveReader:
         self._config = config
         self._share = SharedDirectory(config.share)
         self._source = source
+        self._observed = observed
+        self._noted: tuple[Noted, ...] = ()
         self._clock = clock
         self._lock = threading.Lock()
         self._fetched: Fetched | None = None
@@ -61,6 +64,13 @@ class LiveReader:
             replace(project, runs=tuple(self._with_progress(run) for run in project.runs)) for project in found.projects
         )
         return replace(found, projects=tuple(projects))
+
+    def _ledger_conditions(self, snapshot: Snapshot) -> tuple[Condition, ...]:
+        """The ledger was read after the branch was noted; one that lacks records though is read once more."""
+        if not missing(snapshot.ledger, self._noted):
+            return ()
+        lacking = missing(self._share.read(), self._noted)
+        return (condition("LedgerBehind", told(lacking)),) if lacking else ()
 
     def _own_conditions(self, fetched: Fetched, snapshot: Snapshot) -> tuple[Condition, ...]:
         """Of a rewritten history the nodes tell: they may hold on to another commit than this reader's clone did."""
@@ -116,6 +126,7 @@ class LiveReader:
             now = self._clock.monotonic()
             if self._fetched is None or now - self._fetched_at > self._config.poll.total_seconds():
                 self._fetched = self._source.fetch(self._share.read().site)
+                self._noted = self._observed.noted()
                 self._fetched_at = now
             return self._fetched
 

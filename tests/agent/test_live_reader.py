@@ -14,7 +14,7 @@ def test_a_node_that_died_between_two_rare_looks_is_shown_as_dead(lab: Lab, monk
     lab.write(a_project(paused=True))
     agent = lab.join()
     lab.turn()
-    reader = LiveReader(agent.config, lab.source, lab.clock)
+    reader = LiveReader(agent.config, lab.source, lab.observed, lab.clock)
     assert reader.status().nodes[0].live
     now = lab.clock.now
     monkeypatch.setattr(lab.clock, "now", lambda: now() + timedelta(seconds=600))
@@ -27,7 +27,7 @@ def test_a_log_that_cannot_be_read_hides_its_progress_alone(lab: Lab) -> None:
     agent = lab.join()
     lab.until(lambda: lab.phases() == ["Running"])
     next(lab.root.glob("projects/*/runs/*/1")).joinpath("log.jsonl").mkdir()
-    [project] = LiveReader(agent.config, lab.source, lab.clock).status().projects
+    [project] = LiveReader(agent.config, lab.source, lab.observed, lab.clock).status().projects
     assert (project.runs[0].phase, project.runs[0].progress) == ("Running", None)
     next(lab.root.glob("projects/*/runs/*/1")).joinpath("log.jsonl").rmdir()
 
@@ -48,7 +48,7 @@ def test_of_a_rewritten_history_the_nodes_tell_and_not_the_readers_own_clone(
         monkeypatch.setattr(lab.source, "fetch", answer)
 
     rewritten(own)
-    [early] = LiveReader(agent.config, lab.source, lab.clock).status().conditions
+    [early] = LiveReader(agent.config, lab.source, lab.observed, lab.clock).status().conditions
     assert "winslow accept-rewrite" in early.message
     assert "git merge" not in early.message
     rewritten(held)
@@ -56,5 +56,5 @@ def test_of_a_rewritten_history_the_nodes_tell_and_not_the_readers_own_clone(
     lab.clock.seconds += 0.1
     agent.beat()
     rewritten(own)
-    told = [one.message for one in LiveReader(agent.config, lab.source, lab.clock).status().conditions]
+    told = [one.message for one in LiveReader(agent.config, lab.source, lab.observed, lab.clock).status().conditions]
     assert told == [f"node {agent.config.name}: {held}"]

@@ -168,7 +168,7 @@ def test_a_second_rewrite_is_held_again(lab: Lab) -> None:
 def test_a_reader_shows_the_commit_that_nodes_work_from(lab: Lab) -> None:
     old, new = rewritten(lab)
     [agent] = lab.agents.values()
-    reader = LiveReader(agent.config, lab.source, lab.clock)
+    reader = LiveReader(agent.config, lab.source, lab.observed, lab.clock)
     assert (reader.status().commit, reader.status().conditions[0].type) == (old, "SourceRewritten")
     accept(lab, new, old)
     lab.clock.seconds += 60
@@ -183,7 +183,7 @@ def test_a_reader_that_never_saw_the_old_history_says_that_nodes_work_from_it(la
     agent.beat()
     begun = FakeSource()
     begun.commits = list(lab.source.commits)
-    status = LiveReader(agent.config, begun, lab.clock).status()
+    status = LiveReader(agent.config, begun, lab.observed, lab.clock).status()
     assert status.commit == new
     assert f"new history (commit {new[:12]}); nodes still work from the old one" in source_troubles(status)[0].message
 

@@ -17,9 +17,11 @@ from typing import Any
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.node import Agent
 from reconciler.agent.ports import Fetched
+from reconciler.codec.noted import noted
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Pipeline, Project, Site
 from reconciler.core.ledger import ProjectHistory, Run
+from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Blob, Commit, NodeName, ProjectName, Token
 from reconciler.core.nodes import Gpu
 from reconciler.core.records import RewriteAccepted
@@ -113,6 +115,10 @@ class FakeObserved:
 
     def head(self) -> Commit | None:
         return Commit(f"{len(self.messages):040d}") if self.messages else None
+
+    def noted(self) -> tuple[Noted, ...]:
+        told = (noted(path, text) for path, text in sorted(self.files.items()))
+        return tuple(one for one in told if one is not None)
 
     def read(self) -> Mapping[str, str]:
         return self.files

@@ -7,8 +7,10 @@ reading and publishing (on another thread) does not count as having read.
 
 from collections.abc import Mapping
 
+from reconciler.adapters.git.noted import NotedRecords
 from reconciler.adapters.git.remote import explain
 from reconciler.adapters.git.repository import StateRepository
+from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName
 from reconciler.errors import SourceUnavailable, Transient
 
@@ -24,9 +26,13 @@ class ObservedBranch:
         self._known: tuple[Commit, Mapping[str, str]] | None = None
         self._expected: Commit | None = None
         self._has_read = False
+        self._records = NotedRecords(repository)
 
     def head(self) -> Commit | None:
         return self._repository.observed_head()
+
+    def noted(self) -> tuple[Noted, ...]:
+        return self._records.noted()
 
     def read(self) -> Mapping[str, str]:
         """All files of the branch as last fetched, path -> text; the next publication expects to find these."""
