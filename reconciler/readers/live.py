@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
-from reconciler.agent.ports import Clock, Fetched, NodeFiles, Source
+from reconciler.agent.ports import Clock, Fetched, NodeFiles, Noting, Source
 from reconciler.codec.heartbeat import heard, heard_remarks
 from reconciler.codec.log import progress_of, read_lines
 from reconciler.config import NodeConfig
@@ -38,7 +38,7 @@ class Snapshot:
 class LiveReader:
     """Port ``Reader``. Thread-safe. Looks at the remote at most every ``poll``; at the share every time."""
 
-    def __init__(self, config: NodeConfig, source: Source, clock: Clock) -> None:
+    def __init__(self, config: NodeConfig, source: Source, observed: Noting, clock: Clock) -> None:
         self._config = config
         self._share = SharedDirectory(config.share)
         self._source = source
@@ -58,7 +58,7 @@ class LiveReader:
             snapshot.ledger,
             snapshot.nodes,
             branch=self._config.branch,
-            conditions=self._own_conditions(fetched, snapshot),
+            conditions=(*self._ledger_conditions(snapshot), *self._own_conditions(fetched, snapshot)),
         )
         projects = (
             replace(project, runs=tuple(self._with_progress(run) for run in project.runs)) for project in found.projects
