@@ -1,0 +1,313 @@
+"""A fresh site for each scenario: a state repository, a directory on the share, a reconciler on each node."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from reconciler.codec.records import load_record
+from reconciler.core.records import Claim, Done, Failed, RunRecord
+from tests.lab.git_server import ENVIRONMENT, GitServer
+from tests.lab.guest import Machine, NoAnswer
+from tests.lab.waiting import Broken, demand, until
+
+SHARED = "/mnt/disk/shared"
+MOUNTED = "/mnt/winslow"
+LOCAL = "/mnt/local"
+HEALTH_PORT = 9464
+WINSLOW = (sys.executable, "-c", "from reconciler.cli.main import main; main()")
+UNSEEN = ("Traceback", "unexpected_fault", "worker_crashed")
+"""What must stand in no node's log, whatever we did to it."""
+
+PROGRAM = """
+i=0
+while [ ! -e /run/enough.$WINSLOW_PROJECT ]; do
+  i=$((i + 1))
+  echo "line $i"
+  echo "$i" >> lines || echo "line $i could not be kept" >&2
+  sleep 0.5
+done
+echo "$i lines by attempt $WINSLOW_ATTEMPT" > "$WINSLOW_OUTPUT/result" || exit 1
+echo "end $i"
+"""
+"""Counts, in its log and in a file on the share, until this machine's own disk says that it is enough."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as its records tell it, from the server's own disk."""
+
+    directory: str
+    records: tuple[RunRecord, ...]
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(record for record in self.records if isinstance(record, Claim))
+
+    @property
+    def owner(self) -> str:
+        """Whose claim stands last, if it is still open; else nobody's."""
+        last = self.records[-1] if self.records else None
+        return last.node if isinstance(last, Claim) else ""
+
+    @property
+    def is_over(self) -> bool:
+        last = self.records[-1] if self.records else None
+        return isinstance(last, Done) or (isinstance(last, Failed) and last.final)
+
+
+@dataclass(eq=False)
+class Node:
+    """A reconciler on a machine. Its name is the machine's, unless somebody cloned it."""
+
+    machine: Machine
+    site: "Site"
+    name: str
+    pid: int = 0
+
+    @property
+    def local(self) -> str:
+        return f"{LOCAL}/{self.site.name}/{self.name}"
+
+    @property
+    def log(self) -> str:
+        return f"{self.local}.log"
+
+    def start(self, release: Path | None = None) -> None:
+        """Begin to start the reconciler; ``await_joined`` waits for it."""
+        release = release or self.site.release
+        self.machine.ask("write", path=f"{self.local}.yaml", text=json.dumps(self.config(), indent=1))
+        self.pid = self.machine.ask(
+            "spawn",
+            command=[*WINSLOW, "--config", f"{self.local}.yaml", "node"],
+            environment=self.site.environment(release),
+            log=self.log,
+        )
+
+    def await_joined(self, within: float = 90.0) -> None:
+        until(f"{self.name} joins the site", lambda: self.joins() or not self.is_running, within=within)
+        demand(self.is_running, f"{self.name} does not start: {self.said()[-2000:]}")
+
+    def joins(self) -> int:
+        """How often it has joined so far."""
+        return self.said().count('"node_joined"')
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "name": self.name,
+            "state": {"url": self.site.url},
+            "share": f"{MOUNTED}/{self.site.name}",
+            "local": self.local,
+            "runtime": "process",
+            "poll": "5s",
+            "listen": f"{self.machine.address}:{HEALTH_PORT}",
+            "process": {"stop_grace": "2s"},
+        }
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self.machine.ask("lives", pid=self.pid))
+
+    def kill(self) -> None:
+        self.machine.ask("kill", pid=self.pid, number=9)
+
+    def said(self) -> str:
+        return str(self.machine.ask("read", path=self.log))
+
+    def stages(self, project: str = "") -> list[dict[str, str]]:
+        """Programs of this site's stages that run on the machine."""
+        found = self.machine.ask("stages")
+        here = f"{MOUNTED}/{self.site.name}/"
+        mine = [one for one in found if one.get("workspace", "").startswith(here) and "attempt" in one]
+        return [one for one in mine if not project or one["project"] == project]
+
+    def health(self, within: float = 5.0) -> dict[str, Any]:
+        """What its HTTP port answers; empty if it does not."""
+        url = f"http://{self.machine.address}:{HEALTH_PORT}/healthz"
+        opener = urllib.request.build_opener(_Errors())
+        try:
+            with opener.open(url, timeout=within) as answer:
+                return dict(json.load(answer))
+        except OSError:
+            return {}
+
+    def conditions(self) -> dict[str, str]:
+        return {one["type"]: one["message"] for one in self.health().get("conditions", ())}
+
+
+class _Errors(urllib.request.HTTPErrorProcessor):
+    """503 is an answer, too."""
+
+    def http_response(self, request: Any, response: Any) -> Any:
+        return response
+
+    https_response = http_response
+
+
+@dataclass(eq=False)
+class Site:
+    name: str
+    server: Machine
+    machines: Mapping[str, Machine]
+    git: GitServer
+    release: Path
+    ttl: float
+    heartbeat: float
+    nodes: dict[str, Node] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return self.git.url(self.name)
+
+    @cached_property
+    def state(self) -> Path:
+        return self.git.root / f"{self.name}-work"
+
+    def make(self) -> None:
+        bare = self.git.root / f"{self.name}.git"
+        self._git(self.git.root, "init", "-q", "--bare", "-b", "main", str(bare))
+        self._git(bare, "config", "http.receivepack", "true")
+        self._git(self.git.root, "clone", "-q", str(bare), str(self.state))
+        stage = {"process": {"command": ["sh", "-c", PROGRAM]}, "requires": {"cpus": 0.1}}
+        self.write(
+            {
+                "winslow.yaml": {
+                    "version": 1,
+                    "ttl": f"{self.ttl:g}s",
+                    "heartbeat": f"{self.heartbeat:g}s",
+                    "defaults": {"retries": {"limit": 5, "backoff": "0s"}},
+                },
+                "pipelines/counting.yaml": {"stages": [{"name": "count", **stage}]},
+                "pipelines/counting-twice.yaml": {
+                    "stages": [{"name": "count", **stage}, {"name": "again", **stage}],
+                },
+            }
+        )
+        create = "from pathlib import Path; from reconciler.adapters.share import SharedDirectory as S; "
+        create += f"S.create(Path('{SHARED}/{self.name}'))"
+        self.server.run(sys.executable, "-c", create, environment=self.environment(self.release))
+        for name, machine in self.machines.items():
+            self.nodes[name] = Node(machine, self, name)
+            self.nodes[name].start()
+        for node in self.nodes.values():
+            node.await_joined()
+
+    def environment(self, release: Path) -> dict[str, str]:
+        return {
+            "PYTHONPATH": str(release),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "GIT_SSL_CAINFO": str(self.git.certificate),
+            "HOME": LOCAL,
+        }
+
+    # --- what people do ---
+
+    def write(self, files: Mapping[str, Any]) -> None:
+        """Write, commit and push; JSON is YAML."""
+        for path, content in files.items():
+            target = self.state / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        self._git(self.state, "add", "-A")
+        self._git(self.state, "commit", "-q", "-m", f"Write {', '.join(files)}")
+        self._git(self.state, "push", "-q", "origin", "HEAD:main")
+
+    def begin(self, project: str, pipeline: str = "counting") -> Node:
+        """A new project; returns the node on which its first stage counts."""
+        self.write({f"projects/{project}.yaml": {"pipeline": pipeline}})
+        return self.await_running(project)
+
+    def enough(self, project: str) -> None:
+        """Let the project's programs end, on every machine that answers."""
+        for node in self.nodes.values():
+            try:
+                node.machine.ask("write", path=f"/run/enough.{project}", text="")
+            except NoAnswer:
+                continue
+
+    def finish(self, project: str, runs: int = 1) -> None:
+        """Say that it is enough, and see the project's last run succeed."""
+
+        def is_done() -> bool:
+            self.enough(project)  # again: a machine may have been rebooted meanwhile
+            found = self.runs(project)
+            return len(found) >= runs and isinstance(found[-1].records[-1:] and found[-1].records[-1], Done)
+
+        until(f"{project} succeeds", is_done, within=120.0, every=0.5)
+
+    # --- where the lab looks ---
+
+    def runs(self, project: str) -> tuple[Run, ...]:
+        found: dict[str, list[RunRecord]] = {}
+        pattern = f"projects/{project}/runs/*/records/*.json"
+        for path, text in self.server.ask("files", root=f"{SHARED}/{self.name}", patterns=[pattern]).items():
+            record = load_record(text.encode())
+            assert isinstance(record, RunRecord)
+            found.setdefault(path.split("/")[3], []).append(record)
+        return tuple(Run(directory, tuple(records)) for directory, records in sorted(found.items()))
+
+    def last(self, project: str) -> Run:
+        runs = self.runs(project)
+        return runs[-1] if runs else Run("", ())
+
+    def await_running(self, project: str, *, but: Node | None = None, within: float = 90.0) -> Node:
+        """Until the last claim's program runs, on a node other than ``but``."""
+
+        def running() -> Node | None:
+            for node in self.nodes.values():
+                if node is not but and _answers(node) and self._runs_on(node, project):
+                    return node
+            return None
+
+        return until(f"{project} runs{f' elsewhere than on {but.name}' if but else ''}", running, within=within)
+
+    def _runs_on(self, node: Node, project: str) -> bool:
+        run = self.last(project)
+        place = f"/{run.directory}/{run.claims[-1].number}/workspace" if run.claims else ""
+        return run.owner == node.name and any(one["workspace"].endswith(place) for one in node.stages(project))
+
+    def counted(self, project: str) -> int:
+        """Lines in the last claim's log, on the server's disk."""
+        run = self.last(project)
+        if not run.claims:
+            return 0
+        path = f"{SHARED}/{self.name}/projects/{project}/runs/{run.directory}/{run.claims[-1].number}/log.jsonl"
+        return str(self.server.ask("read", path=path)).count("\n")
+
+    def await_counting(self, project: str, within: float = 60.0) -> None:
+        """Until the log has grown."""
+        before = self.counted(project)
+        until(f"{project} goes on counting", lambda: self.counted(project) > before, within=within)
+
+    def takeovers(self, project: str) -> int:
+        return sum(len(run.claims) - 1 for run in self.runs(project))
+
+    # --- the end ---
+
+    def end(self) -> None:
+        """Kill what is left, so that the next scenario has the machines for itself."""
+        for node in self.nodes.values():
+            try:
+                for _ in range(3):
+                    node.kill()
+                    for stage in node.stages():
+                        node.machine.ask("kill", pid=int(stage["pid"]), number=9)
+            except NoAnswer:
+                continue
+
+    def _git(self, directory: Path, *words: str) -> None:
+        ended = subprocess.run(
+            ["git", "-C", str(directory), *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        if ended.returncode != 0:
+            raise Broken(f"git {' '.join(words)}: {ended.stderr}")
+
+
+def _answers(node: Node) -> bool:
+    return node.machine.is_on and not node.machine.frozen
