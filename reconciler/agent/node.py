@@ -74,12 +74,12 @@ class Agent:
         self._publishers_ancestry = Ancestry(source.descends)  # each for one thread
         self._memory = Memory()
         self._share_time = ShareTime(share, clock)
+        self._watch = LedgerWatch(observed, clock)
         self._wake = wake
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
         self._attempts = Attempts(config, share, runtime, self._containers, clock)
         self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock)
-        self._watch = LedgerWatch(observed, clock)
         self._liveness = Liveness(share, clock, config.name, self.identity.incarnation)
         self._publisher = Publisher(share, observed, clock, self.look)
         self.following = tuple(Following(follower, self._publisher) for follower in followers)
@@ -104,24 +104,24 @@ class Agent:
 
     def hand_over(self) -> None:
         """Release our claims, then stop and remove our containers: any node may start those stages again."""
+        if self._watch.lacking:
+            log.warning("nothing_handed_over", because="LedgerBehind")
+            return
         hand_over(self.config.name, self._share, self._runtime, self._clock)
 
     # --- the parts of the loop, each called from its own thread ---
 
     def fetch(self) -> bool:
         """Look at the remote; True if there is a new desired commit."""
-        if self._watch.lacking:
-            log.warning("nothing_handed_over", because="LedgerBehind")
-            return
         before, began = self._fetched.desired, self._clock.monotonic()
         found = self._source.fetch(self._ledger.site if self._ledger is not None else ())
+        self._watch.fetch()  # before anybody may act on what was found
         if found.error and found.error != self._fetched.error:
             log.warning("source_fault", reason=found.reason, error=found.error)
         self._fetched = found if found.error else replace(found, asked=began)
         return found.desired is not None and (before is None or found.desired.commit != before.commit)
 
     def beat(self) -> None:
-        self._watch.fetch()  # before anybody may act on what was found
         """Our heartbeat, and a look at everybody else's."""
         said = troubles(self.conditions(), self._applier.faults)
         fetched = self._fetched
@@ -136,13 +136,13 @@ class Agent:
         desired = fetched.desired
         if desired is None:
             return False
+        noted = self._watch.noted
         try:
             ledger = self._share.read()
             self._share_error = ""
         except Transient as error:
             if str(error) != self._share_error:
                 log.warning("share_unavailable", error=str(error))
-        noted = self._watch.noted
             self._share_error = str(error)
             return False
         if ledger != self._ledger:
@@ -158,13 +158,13 @@ class Agent:
             may_claim=not self._liveness.error,
             source_asked=fetched.asked,
             share_time=self._share_time.look(ledger),
+            lacking=self._watch.compare(ledger, noted),
         )
         todo = plan(desired, ledger, self._liveness.nodes(), me)
         self._memory.keep(todo.situations, me.monotonic)
         self._older_since = (self._older_since or me.monotonic) if self._ancestry.is_older else None
         self.last_plan = todo
         changed = self._applier.apply_all(todo.actions)
-            lacking=self._watch.compare(ledger, noted),
         self.last_tick = self._clock.monotonic()
         return changed
 
@@ -211,6 +211,8 @@ class Agent:
             found.append(condition(self._fetched.reason or "SourceUnreachable", self._fetched.error))
         if self._older_since is not None and self._clock.monotonic() - self._older_since > BEHIND:
             found.append(condition("SourceBehind", self._what_is_missing()))
+        if self._watch.message:
+            found.append(condition("LedgerBehind", self._watch.message))
         if share_error := self._share_error or self._liveness.error or self._applier.share_error:
             found.append(condition("ShareUnavailable", share_error))
         if self._containers.engine_error:
@@ -233,10 +235,9 @@ class Agent:
         )
 
     def look(self) -> Seen | None:
-        if self._watch.message:
-            found.append(condition("LedgerBehind", self._watch.message))
         """What the publisher folds: read from the ledger now. None while others have a newer view of main, or the
-        ledger is older than what was published of it."""
+        ledger is older than what was published of it.
+        """
         fetched = self._fetched
         desired = fetched.desired
         if desired is None or self._watch.lacking:
