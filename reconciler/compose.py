@@ -23,6 +23,7 @@ from reconciler.adapters.git import (
     ProposalBranches,
     StateRepository,
 )
+from reconciler.adapters.health import ask_node
 from reconciler.adapters.hints import watch_local
 from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
@@ -134,6 +135,7 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> A
         clock=clock,
         home=home,
         wake=wake,
+        ask=ask_node,
         followers=(
             Proposing(ProposalBranches(repository, config.name), current_forge(config, secrets), clock),
             Notifying(share, clock, sink_opener(config)),
@@ -184,13 +186,15 @@ def _loader() -> Callable[[GitTree], Desired]:
 def alone(local: Path) -> Iterator[str]:
     """Hold this node's private directory; yields the identity of the installation that it is.
 
-    The lock dies with the process, whatever kills it. BadInput if another reconciler holds it.
+    The lock dies with the process, whatever kills it. BadInput if another reconciler holds it. A copy of the directory
+    has a lock of its own, and hence must not pass for the same installation: the identity names the lock it goes with.
     """
-    with _locked(local):
-        identity = local / "home"
-        if not identity.exists() or not identity.read_text(encoding="utf-8"):
+    with _locked(local) as lock:
+        found = os.fstat(lock.fileno())
+        identity, place = local / "home", f"@{found.st_dev}:{found.st_ino}"
+        if not identity.exists() or not identity.read_text(encoding="utf-8").endswith(place):
             draft = local / "home.part"
-            draft.write_text(str(uuid.uuid4()), encoding="utf-8")
+            draft.write_text(f"{uuid.uuid4()}{place}", encoding="utf-8")
             draft.rename(identity)
         yield identity.read_text(encoding="utf-8")
 

@@ -1,18 +1,19 @@
 """A node's first and last word on the share: its record when it joins, its claims when it hands its work over."""
 
 import os
+import socket
 from collections.abc import Mapping
-from datetime import timedelta
 
 import structlog
 
 from reconciler import __version__
-from reconciler.agent.liveness import refuse_a_clone
+from reconciler.agent.inquiries import Ask
+from reconciler.agent.namesake import next_start
 from reconciler.agent.observe import Identity
 from reconciler.agent.ports import Clock, Host, Runtime, Share
 from reconciler.agent.tokens import new_token
 from reconciler.config import NodeConfig
-from reconciler.core.names import NodeName, RecordNumber
+from reconciler.core.names import NodeName
 from reconciler.core.nodes import Capacity, NodeRecord
 from reconciler.core.placement import claims_of
 from reconciler.core.records import Released
@@ -28,14 +29,14 @@ def join(
     host: Host,
     runtime: Runtime,
     clock: Clock,
-    period: timedelta,
+    ask: Ask,
+    *,
+    period: float,
 ) -> None:
     """Publish this start's record. BadInput if another machine has the node's name."""
     uuid = share.identity()
-    refuse_a_clone(share, clock, identity.name, boot=identity.boot, home=identity.home, period=period)
-    earlier = share.read_nodes().get(identity.name)
     record = NodeRecord(
-        number=RecordNumber(len(earlier.records) + 1 if earlier else 1),
+        number=next_start(share, clock, ask, identity, period=period),
         token=new_token(),
         share=uuid,
         node=identity.name,
@@ -48,10 +49,20 @@ def join(
         labels=config.labels,
         versions={"winslow": __version__, **_runtime_versions(runtime)},
         pid=os.getpid(),
+        health=advertised(config),
     )
     if not share.publish_node(record):
         raise BadInput(f"another reconciler started as '{identity.name}' at this moment; start only one")
     log.info("node_joined", node=identity.name, runtime=identity.runtime, share=uuid)
+
+
+def advertised(config: NodeConfig) -> str:
+    """Where others reach our HTTP port; empty: nowhere. All addresses: under the machine's name."""
+    if config.listen is None:
+        return ""
+    host, _, port = config.listen.rpartition(":")
+    usual = f"{socket.gethostname()}:{port}" if host in ("0.0.0.0", "[::]", "[::0]") else config.listen  # noqa: S104
+    return config.advertise or (usual if int(port) else "")
 
 
 def hand_over(name: NodeName, share: Share, runtime: Runtime, clock: Clock) -> None:

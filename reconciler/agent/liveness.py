@@ -7,13 +7,12 @@ while our own writes succeed.
 import contextlib
 import threading
 from collections.abc import Mapping
-from datetime import timedelta
 
 from reconciler.agent.ports import Clock, Heartbeat, NodeFiles, Share
 from reconciler.codec.heartbeat import heard, heard_remarks
 from reconciler.core.names import NodeName
 from reconciler.core.nodes import Node, Pulse, listen
-from reconciler.errors import BadInput, ShareUnavailable
+from reconciler.errors import ShareUnavailable
 
 
 class Liveness:
@@ -87,24 +86,3 @@ class Liveness:
             faults=faults,
             remarks=heard_remarks(files.heartbeat),
         )
-
-
-def refuse_a_clone(share: Share, clock: Clock, name: NodeName, *, boot: str, home: str, period: timedelta) -> None:
-    """BadInput if a reconciler of this name is alive elsewhere. Watches its heartbeat for three periods.
-
-    Not needed if the last start was by this very installation under this very boot: we hold its local lock.
-    """
-    files = share.read_nodes().get(name)
-    if files is None or (files.records[-1].boot == boot and files.records[-1].home == home):
-        return
-    before = files.heartbeat
-    end = clock.monotonic() + 3 * period.total_seconds()
-    pause = threading.Event()
-    while clock.monotonic() < end:
-        pause.wait(min(1.0, period.total_seconds()))
-        now = share.read_nodes().get(name)
-        if now is not None and (now.heartbeat != before or now.records[-1].number != files.records[-1].number):
-            raise BadInput(
-                f"a node named '{name}' is alive already (its heartbeat on the share moves); "
-                "write another name in this machine's node.yaml"
-            )

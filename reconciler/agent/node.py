@@ -12,6 +12,7 @@ from reconciler.agent.attempt import Attempts
 from reconciler.agent.containers import Containers
 from reconciler.agent.followers.following import Following
 from reconciler.agent.http import OpenClaim
+from reconciler.agent.inquiries import Ask, Inquiries, nobody_answers
 from reconciler.agent.joining import hand_over, join
 from reconciler.agent.ledger_watch import LedgerWatch
 from reconciler.agent.liveness import Liveness
@@ -25,12 +26,13 @@ from reconciler.core.desired import Desired, Site
 from reconciler.core.draft import Plan
 from reconciler.core.ledger import Ledger
 from reconciler.core.names import ProjectName
-from reconciler.core.nodes import Remark
+from reconciler.core.nodes import Node, Remark
 from reconciler.core.placement import claims_of
 from reconciler.core.plan import plan
 from reconciler.core.report import report
 from reconciler.core.status import Condition, condition
 from reconciler.core.supervise import REMARKS
+from reconciler.core.takeover import to_ask
 from reconciler.errors import Transient
 
 log = structlog.get_logger()
@@ -55,6 +57,7 @@ class Agent:
         home: str,
         wake: Callable[[], None],
         followers: Sequence[Follower] = (),
+        ask: Ask = nobody_answers,
     ) -> None:
         self.config = config
         self.identity = Identity(
@@ -80,6 +83,8 @@ class Agent:
         self._containers = Containers(runtime, clock)
         self._attempts = Attempts(config, share, runtime, self._containers, clock)
         self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock)
+        self._ask = ask
+        self._inquiries = Inquiries(ask, clock)
         self._liveness = Liveness(share, clock, config.name, self.identity.incarnation)
         self._publisher = Publisher(share, observed, clock, self.look)
         self.following = tuple(Following(follower, self._publisher) for follower in followers)
@@ -94,7 +99,8 @@ class Agent:
 
     def join(self) -> None:
         """Say on the share that this node is here, after making sure that no other machine has its name."""
-        join(self.identity, self.config, self._share, self._host, self._runtime, self._clock, self.site().heartbeat)
+        period = self.site().heartbeat.total_seconds()
+        join(self.identity, self.config, self._share, self._host, self._runtime, self._clock, self._ask, period=period)
         self.beat()
 
     def leave(self) -> None:
@@ -122,13 +128,17 @@ class Agent:
         return found.desired is not None and (before is None or found.desired.commit != before.commit)
 
     def beat(self) -> None:
-        """Our heartbeat, and a look at everybody else's."""
+        """Our heartbeat, and a look at everybody else's; who has grown silent is asked."""
+        period = self.site().heartbeat.total_seconds()
         said = troubles(self.conditions(), self._applier.faults)
         fetched = self._fetched
         base = WorksFrom(fetched.desired.commit, fetched.followed).facts() if fetched.desired is not None else {}
         told = remarks(self._remarks())
-        facts: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), **base, **said, **told}
-        self._liveness.beat(facts, self.site().heartbeat.total_seconds())
+        mine: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), "every": period}
+        self._liveness.beat({**mine, **base, **said, **told}, period)
+        if self._ledger is not None:
+            nodes, me = self._liveness.nodes(), self.identity
+            self._inquiries.begin(to_ask(self._ledger, nodes, self.site(), me=me.name, boot=me.boot))
 
     def tick(self) -> bool:
         """Observe, plan, apply once; True if another tick should follow at once."""
@@ -160,7 +170,7 @@ class Agent:
             share_time=self._share_time.look(ledger),
             lacking=self._watch.compare(ledger, noted),
         )
-        todo = plan(desired, ledger, self._liveness.nodes(), me)
+        todo = plan(desired, ledger, self._nodes(), me)
         self._memory.keep(todo.situations, me.monotonic)
         self._older_since = (self._older_since or me.monotonic) if self._ancestry.is_older else None
         self.last_plan = todo
@@ -183,6 +193,10 @@ class Agent:
         """Was the ledger written from a commit that we don't have, or not yet?"""
         return self._ancestry.is_behind
 
+    def _nodes(self) -> tuple[Node, ...]:
+        """All nodes as we hear them, and as the silent ones answer."""
+        return self._inquiries.told(self._liveness.nodes())
+
     @property
     def superseded(self) -> str:
         return self._liveness.superseded
@@ -195,8 +209,8 @@ class Agent:
         return self._fetched.desired
 
     def claims(self) -> tuple[OpenClaim, ...]:
-        """This node's open claims as of the last tick."""
-        if self._ledger is None:
+        """What this node acts on, as of the last tick; nothing once another reconciler has its name."""
+        if self._ledger is None or self.superseded:
             return ()
         return tuple(
             OpenClaim(project=project, run=run.number, number=run.claim.number, token=run.claim.token)
@@ -236,13 +250,12 @@ class Agent:
 
     def look(self) -> Seen | None:
         """What the publisher folds: read from the ledger now. None while others have a newer view of main, or the
-        ledger is older than what was published of it.
-        """
+        ledger is older than what was published of it."""
         fetched = self._fetched
         desired = fetched.desired
         if desired is None or self._watch.lacking:
             return None
-        ledger, nodes = self._share.read(), self._liveness.nodes()
+        ledger, nodes = self._share.read(), self._nodes()
         self._publishers_ancestry.of(desired.commit, ledger, followed=fetched.followed)
         if self._publishers_ancestry.is_older:
             return None

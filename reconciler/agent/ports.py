@@ -159,6 +159,15 @@ class Heartbeat(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a node says of itself at its HTTP port."""
+
+    node: NodeName
+    incarnation: str
+    claims: frozenset[Token]  # that it acts on
+
+
 class Lock(Protocol):
     def is_held(self) -> bool:
         """False once it is known to be lost. True is a good guess, no more."""

@@ -1,6 +1,6 @@
 """What a heartbeat says beside that its node lives: which commit it works from, and what keeps it from working.
 
-For people alone. Observers only ask whether the bytes changed, and no rule reads this.
+For people alone, but for how often it beats. Observers only ask whether the bytes changed.
 """
 
 import json
@@ -16,6 +16,15 @@ from reconciler.core.status import Condition
 MOST, WIDTH = 5, 240
 """So many of each, so many characters of each: a heartbeat has a fixed size."""
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+EVERY = re.compile(rb'"every": ([0-9]{1,9}(?:\.[0-9]{1,9})?)[,}]')
+
+
+def beats_every(content: bytes | None) -> float:
+    """Seconds between its beats; 0.0 if it does not say so. Read even where a long heartbeat was cut off."""
+    found = EVERY.search(content or b"")
+    return float(found[1]) if found else 0.0
 
 
 @dataclass(frozen=True, slots=True)

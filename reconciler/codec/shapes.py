@@ -72,8 +72,8 @@ def stage(data: Data, site_defaults: Data) -> Stage:
         requires=requires(data.get("requires", {}), Requires()),
         requires_environment=tuple(data.get("requires_environment", ())),
         timeout=_optional_duration(data.get("timeout", site_defaults.get("timeout"))),
-        retries=retries(data.get("retries", {}), retries(site_defaults.get("retries", {}), Retries())),
         ttl=_optional_duration(data.get("ttl")),
+        retries=retries(data.get("retries", {}), retries(site_defaults.get("retries", {}), Retries())),
         confirm=Confirm(data.get("confirm", Confirm.NEVER)),
         workspace=Workspace(data.get("workspace", Workspace.CONTINUE)),
         network=Network(data.get("network", Network.NONE)),
@@ -131,9 +131,9 @@ def node_policy(data: Data) -> NodePolicy:
     return NodePolicy(
         labels=data.get("labels", {}),
         drained=data.get("drained", False),
+        hand_over=data.get("hand_over", False),
         cpus=float(limits["cpus"]) if "cpus" in limits else None,
         memory=memory(limits["memory"]) if "memory" in limits else None,
-        hand_over=data.get("hand_over", False),
         gpus=limits.get("gpus"),
     )
 

@@ -83,6 +83,7 @@ class Stage:
     requires: Requires = Requires()
     requires_environment: tuple[str, ...] = ()
     timeout: timedelta | None = None
+    ttl: timedelta | None = None  # how long its node may be silent; None: the site's
     retries: Retries = Retries()
     confirm: Confirm = Confirm.NEVER
     workspace: Workspace = Workspace.CONTINUE
@@ -90,7 +91,6 @@ class Stage:
     shm_size: int | None = None  # bytes of /dev/shm; None: the engine's default
 
 
-    ttl: timedelta | None = None  # how long its node may be silent; None: the site's
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     id: PipelineName  # the file's stem
@@ -151,6 +151,7 @@ class NodePolicy:
 
     labels: Mapping[str, str] = field(default_factory=dict)
     drained: bool = False
+    hand_over: bool = False  # drained at once: its stages are stopped and released to other nodes
     cpus: float | None = None  # limits: use at most this much
     memory: int | None = None
     gpus: int | None = None
@@ -159,7 +160,6 @@ class NodePolicy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forge:
     kind: str  # gitlab, github, forgejo or gitea
-    hand_over: bool = False  # drained at once: its stages are stopped and released to other nodes
     url: str  # of the repository's web page, without a trailing slash
     api: str | None = None  # base of the API; None: the kind's usual one at the url's host
     token: Secret | None = None
