@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -51,6 +52,9 @@ from reconciler.readers.live import LiveReader
 from reconciler.readers.observed import ObservedReader
 
 log = structlog.get_logger()
+
+LET_GO = 2.0
+"""Seconds for which a killed reconciler's lock may outlive it: a git that it was starting has it until its exec."""
 
 
 def open_reader(config: NodeConfig, *, purpose: str) -> LiveReader:
@@ -205,7 +209,7 @@ def _locked(local: Path) -> TextIO:
         try:
             local.mkdir(parents=True, exist_ok=True)
             file = opened.enter_context((local / "lock").open("a+", encoding="utf-8"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except BlockingIOError as error:
             raise BadInput(f"a reconciler runs already with local: {local}; stop it, or write another local") from error
         except OSError as error:
@@ -214,3 +218,15 @@ def _locked(local: Path) -> TextIO:
             ) from error
         opened.pop_all()
         return file
+
+
+def _lock(file: TextIO) -> None:
+    """BlockingIOError if another process holds it, and not just for the moment in which it dies."""
+    give_up_at = time.monotonic() + LET_GO
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.05)
