@@ -79,6 +79,8 @@ class ProcessRuntime:
             )
         if "unwritable" in answer:
             raise ShareUnavailable(str(answer["unwritable"]))
+        if "unkept" in answer:
+            raise EngineUnavailable(str(answer["unkept"]))
         if (found := self._find(path)) is None:
             raise EngineUnavailable(f"the supervisor of {order.key.slug} died while it started; see {path}")
         return found
@@ -116,6 +118,8 @@ class ProcessRuntime:
         if (kept := state.read(container.handle)) is not None:
             self._kill_orphans(kept)
         Path(container.handle).unlink(missing_ok=True)
+        for draft in self._directory.glob(f"{Path(container.handle).name}.*"):  # of supervisors that were killed
+            draft.unlink(missing_ok=True)
 
     def follow_log(self, container: Container, path: str) -> LogSummary:
         """The supervisor writes the log; this waits for it and says what it wrote."""

@@ -34,8 +34,12 @@ MOST_PENDING = 50_000
 _prctl = ctypes.CDLL(None).prctl
 
 
-def _die_with_supervisor() -> None:
+def _before_exec(path: str, found: state.State) -> None:
+    """In the new process: noted before the program's first instruction, so that nothing it starts is ever unknown."""
     _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nobody would see the program's end
+    state.replace(path, {**found, "program": _identity(os.getpid())})
+    if os.getppid() != found["supervisor"]["pid"]:  # it died before it could have taken us along
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Watch:
@@ -166,12 +170,14 @@ def supervise(spec: state.Spec) -> None:
         return _report({"exists": True})
     try:
         log = LogFile(spec["log"])
-        program = _start(spec)
+        program = _start(spec, found)
     except OSError as error:
         os.unlink(spec["path"])  # noqa: PTH108
         return _report(_failure(spec, error))
-    found["program"] = {"pid": program.pid, "start": procfs.start_time(program.pid) or 0}
-    state.replace(spec["path"], found)
+    except subprocess.SubprocessError:  # in the new process, before it became the program
+        os.unlink(spec["path"])  # noqa: PTH108
+        return _report({"unkept": f"{spec['path']} can't be written: is there space left in `local` of node.yaml?"})
+    found["program"] = _identity(program.pid)
     _report({"started": True})
     watch = Watch(program, log, spec["grace"], signals)
     found["exit_code"] = watch.run()
@@ -194,7 +200,7 @@ def _new_state(spec: state.Spec) -> state.State:
     return {
         "labels": spec["labels"],
         "boot": spec["boot"],
-        "supervisor": {"pid": os.getpid(), "start": procfs.start_time(os.getpid()) or 0},
+        "supervisor": _identity(os.getpid()),
         "program": None,
         "started_at": stamp_of(time.time_ns()),
         "ended_at": None,
@@ -203,7 +209,11 @@ def _new_state(spec: state.Spec) -> state.State:
     }
 
 
-def _start(spec: state.Spec) -> "subprocess.Popen[bytes]":
+def _identity(pid: int) -> state.Identity:
+    return {"pid": pid, "start": procfs.start_time(pid) or 0}
+
+
+def _start(spec: state.Spec, found: state.State) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         spec["command"],
         cwd=spec["workspace"],
@@ -212,7 +222,7 @@ def _start(spec: state.Spec) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=_die_with_supervisor,  # noqa: PLW1509 - this process has one thread
+        preexec_fn=lambda: _before_exec(spec["path"], found),  # noqa: PLW1509 - this process has one thread
     )
 
 
