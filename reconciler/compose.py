@@ -30,6 +30,7 @@ from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
 from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.adapters.share import SharedDirectory
+from reconciler.agent import lifetime
 from reconciler.agent.followers.forges import CurrentForge
 from reconciler.agent.followers.notifying import Notifying
 from reconciler.agent.followers.proposing import Proposing
@@ -37,8 +38,10 @@ from reconciler.agent.followers.reporting import CommitReporter
 from reconciler.agent.followers.telling import Sink
 from reconciler.agent.health import AgentHealth
 from reconciler.agent.http import node_app, serve
-from reconciler.agent.loop import Loop, Wakeup, in_thread
+from reconciler.agent.lifetime import unless_stopped
+from reconciler.agent.loop import Loop, Wakeup
 from reconciler.agent.node import Agent
+from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Host, Runtime
 from reconciler.agent.secrets import Secrets
 from reconciler.codec.desired import load
@@ -80,27 +83,37 @@ def open_clone_reader(clone: Path) -> Reader:
     return ObservedReader(clone)
 
 
-async def run_node(config: NodeConfig, stop: asyncio.Event, *, hand_over: bool = False) -> None:
+async def run_node(config: NodeConfig, stop: asyncio.Event, *, hand_over: bool = False) -> bool:
     """Be a node until ``stop`` is set. BadInput if this node must not run (any more).
 
     With ``hand_over`` our stages are stopped and their claims released at the end; else they go on, and the next start
-    adopts them.
+    adopts them. False if the share hung at the end: then the process must not wait for anything that touches it.
     """
     with alone(config.local) as home:
         wake = Wakeup()
         clock = SystemClock()
-        agent = _agent(config, home, clock, wake)
+        patience = Patience(clock, config.share)
+        health = AgentHealth(config.name, patience, clock)
+        others = [asyncio.create_task(_serve(config, health, stop))] if config.listen else []
+
+        def joined() -> Agent:
+            agent = _agent(config, home, clock, wake, patience)
+            agent.join()
+            return agent
+
+        agent = await unless_stopped(stop, joined, others)
+        if agent is None:
+            return False
         loop = Loop(agent, clock, wake)
-        await in_thread(agent.join)
+        health.runs(agent, loop)
         ending = asyncio.create_task(_pass_on(stop, loop.stop))
-        page = asyncio.create_task(_serve(config, loop, agent, clock, stop)) if config.listen else None
         try:
-            await loop.run(watch_local(config.state_url, branch=config.branch), others=[page] if page else [])
-            if hand_over:
-                await in_thread(agent.hand_over)
+            await loop.run(watch_local(config.state_url, branch=config.branch), others)
+            released = await lifetime.hand_over(agent) if hand_over else True
         finally:
             ending.cancel()
-            agent.leave()
+            has_left = await lifetime.leave(agent)
+        return released and has_left
 
 
 async def _pass_on(stop: asyncio.Event, to: asyncio.Event) -> None:
@@ -108,9 +121,9 @@ async def _pass_on(stop: asyncio.Event, to: asyncio.Event) -> None:
     to.set()
 
 
-async def _serve(config: NodeConfig, loop: Loop, agent: Agent, clock: SystemClock, stop: asyncio.Event) -> None:
+async def _serve(config: NodeConfig, health: AgentHealth, stop: asyncio.Event) -> None:
     token = _hook_token(config.hook_token_file) if config.hook_token_file else None
-    await serve(node_app(AgentHealth(agent, loop, clock), loop.hint, token), config.listen or "", stop)
+    await serve(node_app(health, health.wake, token), config.listen or "", stop)
 
 
 def _hook_token(file: Path) -> str:
@@ -123,12 +136,14 @@ def _hook_token(file: Path) -> str:
         ) from error
 
 
-def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> Agent:
+def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, patience: Patience) -> Agent:
     host = LinuxHost()
     share = SharedDirectory(config.share, writer=f"{config.name}.{os.getpid()}")
+    with patience.call():
+        identity = share.identity()
     repository = _repository(config, config.local / "state.git")
     secrets = Secrets(config.secrets_dir)
-    runtime = open_runtime(config, share.identity(), host)
+    runtime = open_runtime(config, identity, host)
     agent = Agent(
         config,
         share=share,
@@ -140,6 +155,7 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup) -> A
         home=home,
         wake=wake,
         ask=ask_node,
+        patience=patience,
         followers=(
             Proposing(ProposalBranches(repository, config.name), current_forge(config, secrets), clock),
             Notifying(share, clock, sink_opener(config)),

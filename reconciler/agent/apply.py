@@ -9,6 +9,7 @@ import structlog
 from reconciler.agent.attempt import Attempts
 from reconciler.agent.containers import Containers
 from reconciler.agent.ports import Clock, Runtime, Share
+from reconciler.agent.stopped import Stopped
 from reconciler.agent.tokens import new_token
 from reconciler.agent.workers import Job, Key, Workers
 from reconciler.core.actions import (
@@ -27,6 +28,7 @@ from reconciler.core.actions import (
 )
 from reconciler.core.containers import ClaimKey, claim_key
 from reconciler.core.names import ProjectName
+from reconciler.core.watchdog import SUSPECT, TIMED_OUT
 from reconciler.errors import EngineUnavailable, FilesLeft, ShareUnavailable, Superseded, TryLater, WinslowError
 
 log = structlog.get_logger()
@@ -44,6 +46,7 @@ class Applier:
         attempts: Attempts,
         workers: Workers,
         clock: Clock,
+        stopped: Stopped,
     ) -> None:
         self._share = share
         self._runtime = runtime
@@ -51,6 +54,7 @@ class Applier:
         self._attempts = attempts
         self._workers = workers
         self._clock = clock
+        self._stopped = stopped
         self._not_before: dict[Job, float] = {}
         self._faults: dict[ProjectName, Exception] = {}
 
@@ -181,9 +185,12 @@ class Applier:
             self._attempts.follow(action.project, action.run, action.claim, container)
 
     def _stop(self, action: StopContainer) -> None:
+        if action.because in (SUSPECT, TIMED_OUT):
+            self._stopped.remember(action.container.key, action.because)
         self._runtime.stop(action.container)
         self._containers.forget_listing()
 
     def _remove(self, action: RemoveContainer) -> None:
         self._runtime.remove(action.container)
         self._containers.drop(action.container.key)
+        self._stopped.forget(action.container.key)

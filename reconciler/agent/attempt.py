@@ -7,6 +7,7 @@ import structlog
 from reconciler.agent.containers import Containers
 from reconciler.agent.ports import Clock, Runtime, Share
 from reconciler.agent.secrets import Secrets
+from reconciler.agent.stopped import Stopped
 from reconciler.agent.tokens import new_token
 from reconciler.config import NodeConfig
 from reconciler.core.containers import ClaimKey, Container, Order, Paths
@@ -16,6 +17,7 @@ from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
 from reconciler.core.outcome import Verdict, judge
 from reconciler.core.records import Claim, Done, Failed, Outcome, Released
+from reconciler.core.watchdog import judge_stopped
 from reconciler.errors import SecretMissing, StartFailed, Superseded
 
 log = structlog.get_logger()
@@ -25,13 +27,20 @@ class Attempts:
     """Carries out what the plan says about our own claims. Called from worker threads, one a claim."""
 
     def __init__(
-        self, config: NodeConfig, share: Share, runtime: Runtime, containers: Containers, clock: Clock
+        self,
+        config: NodeConfig,
+        share: Share,
+        runtime: Runtime,
+        containers: Containers,
+        clock: Clock,
+        stopped: Stopped,
     ) -> None:
         self._config = config
         self._share = share
         self._runtime = runtime
         self._containers = containers
         self._clock = clock
+        self._stopped = stopped
         self._secrets = Secrets(config.secrets_dir)
 
     def start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container | None:
@@ -70,7 +79,8 @@ class Attempts:
 
     def finish(self, project: ProjectName, run: Run, claim: Claim, container: Container) -> bool:
         """Publish what became of the container at the number after its claim."""
-        ending = judge(run, container, self._containers.outage)
+        by_us = judge_stopped(self._stopped.why(container.key), container)
+        ending = by_us or judge(run, container, self._containers.outage)
         header = self._header(run, claim)
         if ending.verdict is Verdict.RELEASED:
             released = Released(**header, reason=ending.reason, message=ending.message)

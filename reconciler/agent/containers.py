@@ -32,7 +32,7 @@ class Containers:
         self._answered_at = clock.now()
         self._lost_at: datetime | None = None
         self.summaries: dict[ClaimKey, LogSummary] = {}
-        self._began: dict[ClaimKey, float] = {}  # monotonic; used by the tick's thread alone
+        self._began: dict[ClaimKey, float] = {}  # monotonic
 
     def snapshot(self) -> tuple[Container, ...]:
         """All containers of ours; asks the engine if the last answer is old or was none."""
@@ -45,11 +45,12 @@ class Containers:
         """How long each running one has run. The wall clock is asked once, at first sight: it may jump later."""
         running = {c.key: c.started_at for c in found if c.state is ContainerState.RUNNING and c.started_at}
         now, wall = self._clock.monotonic(), self._clock.now()
-        self._began = {
-            key: self._began.get(key, now - max((wall - started).total_seconds(), 0.0))
-            for key, started in running.items()
-        }
-        return {key: now - began for key, began in self._began.items()}
+        with self._lock:
+            self._began = {
+                key: self._began.get(key, now - max((wall - started).total_seconds(), 0.0))
+                for key, started in running.items()
+            }
+            return {key: now - began for key, began in self._began.items()}
 
     def refresh(self) -> None:
         with self._lock:

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 TICK = 1.0
 PUBLISH = 5.0
+WATCH = 2.0
 BURST = 2.0
 """Seconds between two publications: transitions meanwhile become one commit; git leaves the machine to stages."""
 AFTER_CRASH = 5.0
@@ -102,6 +103,7 @@ class Loop:
                 "fetch": self._fetch(),
                 "tick": self._tick(),
                 "publish": self._publish(),
+                "watch": self._watch(),
                 "hints": self._listen(hints),
                 **{one.name: self._follow(one, now) for one, now in self._follow_now.items()},
             }.items()
@@ -138,6 +140,11 @@ class Loop:
             if self._agent.superseded:
                 raise BadInput(self._agent.superseded)
             await asyncio.sleep(self._agent.site().heartbeat.total_seconds())
+
+    async def _watch(self) -> None:
+        while True:
+            await self._call("watch", self._agent.watch, None)
+            await asyncio.sleep(WATCH)
 
     async def _fetch(self) -> None:
         while True:

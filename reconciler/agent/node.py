@@ -16,9 +16,11 @@ from reconciler.agent.inquiries import Ask, Inquiries, nobody_answers
 from reconciler.agent.joining import hand_over, join
 from reconciler.agent.ledger_watch import LedgerWatch
 from reconciler.agent.liveness import Liveness
-from reconciler.agent.observe import Ancestry, Identity, Memory, ShareTime, look_at_myself
+from reconciler.agent.observe import Ancestry, Identity, Memory, ShareTime, look_at_myself, stopping
+from reconciler.agent.patience import Patience, timed
 from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Runtime, Seen, Share, Source
 from reconciler.agent.publisher import Publisher
+from reconciler.agent.stopped import Stopped
 from reconciler.agent.workers import Workers
 from reconciler.codec.heartbeat import WorksFrom, remarks, troubles
 from reconciler.config import NodeConfig
@@ -33,6 +35,7 @@ from reconciler.core.report import report
 from reconciler.core.status import Condition, condition
 from reconciler.core.supervise import REMARKS
 from reconciler.core.takeover import to_ask
+from reconciler.core.watchdog import Watched, overdue
 from reconciler.errors import Transient
 
 log = structlog.get_logger()
@@ -58,6 +61,7 @@ class Agent:
         wake: Callable[[], None],
         followers: Sequence[Follower] = (),
         ask: Ask = nobody_answers,
+        patience: Patience | None = None,
     ) -> None:
         self.config = config
         self.identity = Identity(
@@ -67,7 +71,8 @@ class Agent:
             home=home,
             runtime=runtime.name,
         )
-        self._share = share
+        self.patience = patience or Patience(clock, config.share)
+        self._share = share = timed(share, self.patience)
         self._source = source
         self._host = host
         self._runtime = runtime
@@ -81,8 +86,9 @@ class Agent:
         self._wake = wake
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
-        self._attempts = Attempts(config, share, runtime, self._containers, clock)
-        self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock)
+        stopped = Stopped(config.local)
+        self._attempts = Attempts(config, share, runtime, self._containers, clock, stopped)
+        self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock, stopped)
         self._ask = ask
         self._inquiries = Inquiries(ask, clock)
         self._liveness = Liveness(share, clock, config.name, self.identity.incarnation)
@@ -181,6 +187,22 @@ class Agent:
     def publish(self) -> bool:
         return self._publisher.publish()
 
+    def watch(self) -> None:
+        """Stop what must not go on while the share hangs, and the tick with it: needs the engine alone."""
+        if self._ledger is None:
+            return
+        found = self._containers.snapshot()
+        watched = Watched(
+            node=self.config.name,
+            containers=found,
+            ran_for=self._containers.ran_for(found),
+            stopping=stopping(self._workers.busy()),
+            unheard_for=self.patience.unheard_for,
+            site=self.site(),
+        )
+        for action in overdue(self._ledger, watched):
+            self._applier.apply(action)
+
     def look_at_engine(self) -> None:
         """Somebody says that something happened to our containers: ask the engine at once. Any thread."""
         self._containers.forget_listing()
@@ -229,6 +251,7 @@ class Agent:
             found.append(condition("LedgerBehind", self._watch.message))
         if share_error := self._share_error or self._liveness.error or self._applier.share_error:
             found.append(condition("ShareUnavailable", share_error))
+        found += self.patience.conditions(self.site().heartbeat)
         if self._containers.engine_error:
             found.append(condition("EngineUnavailable", self._containers.engine_error))
         if self._applier.files_left:

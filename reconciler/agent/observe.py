@@ -139,11 +139,15 @@ def look_at_myself(
         starting=_keys(jobs, "start") - present,  # a start's worker stays on to follow what it has started
         followed=_keys(jobs, "start") | _keys(jobs, "follow") | logged,
         logged=logged,
-        stopping=_keys(jobs, "stop") | _keys(jobs, "remove"),
+        stopping=stopping(jobs),
         contained=contained,
         since=memory.since(),
         lacking=lacking,
     )
+
+
+def stopping(jobs: frozenset[Job]) -> frozenset[ClaimKey]:
+    return _keys(jobs, "stop") | _keys(jobs, "remove")
 
 
 def _keys(jobs: frozenset[Job], kind: str) -> frozenset[ClaimKey]:

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import structlog
 import typer
 from structlog.tracebacks import ExceptionDictTransformer
 
+from reconciler.cli.codes import Exit
 from reconciler.cli.options import ConfigOption, node_config
 from reconciler.cli.output import err
 from reconciler.config import NodeConfig
@@ -28,20 +30,32 @@ def node(
     """
     loaded = node_config(config)
     log_to_stderr()
-    asyncio.run(_run(loaded, hand_over=hand_over))
+    if not asyncio.run(_run(loaded, hand_over=hand_over)):
+        _end_at_once(loaded)
     if hand_over:
         err().print(f"winslow: {loaded.name} has ended and released its stages")
     else:
         err().print(f"winslow: {loaded.name} has ended; its stages go on, and its next start adopts them")
 
 
-async def _run(config: NodeConfig, *, hand_over: bool) -> None:
+def _end_at_once(config: NodeConfig) -> NoReturn:
+    """Without closing anything: an orderly end waits for threads and files that hang in the share."""
+    err().print(
+        f"winslow: {config.name} has ended while the share at {config.share} did not answer; what it runs and had not "
+        "released goes on, and its next start adopts it"
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(Exit.UNAVAILABLE)
+
+
+async def _run(config: NodeConfig, *, hand_over: bool) -> bool:
     from reconciler.compose import run_node  # noqa: PLC0415
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_node(config, stop, hand_over=hand_over)
+    return await run_node(config, stop, hand_over=hand_over)
 
 
 def log_to_stderr() -> None:

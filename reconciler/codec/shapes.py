@@ -16,6 +16,7 @@ from reconciler.core.desired import (
     Next,
     NodePolicy,
     Notification,
+    OnSuspect,
     Pipeline,
     Project,
     Requires,
@@ -77,6 +78,7 @@ def stage(data: Data, site_defaults: Data) -> Stage:
         confirm=Confirm(data.get("confirm", Confirm.NEVER)),
         workspace=Workspace(data.get("workspace", Workspace.CONTINUE)),
         network=Network(data.get("network", Network.NONE)),
+        on_suspect=OnSuspect(data.get("on_suspect", OnSuspect.KEEP)),
         shm_size=memory(data["shm_size"]) if "shm_size" in data else None,
     )
 

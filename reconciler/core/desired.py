@@ -42,6 +42,13 @@ class Network(StrEnum):
     BRIDGE = "bridge"
 
 
+class OnSuspect(StrEnum):
+    """What becomes of a stage whose node can't reach the share for so long that others may have taken it over."""
+
+    KEEP = "keep"
+    STOP = "stop"
+
+
 class Then(StrEnum):
     CONTINUE = "continue"
     PAUSE = "pause"
@@ -88,6 +95,7 @@ class Stage:
     confirm: Confirm = Confirm.NEVER
     workspace: Workspace = Workspace.CONTINUE
     network: Network = Network.NONE
+    on_suspect: OnSuspect = OnSuspect.KEEP
     shm_size: int | None = None  # bytes of /dev/shm; None: the engine's default
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from reconciler.core.desired import Network, Requires, Then, Workspace
+from reconciler.core.desired import Network, OnSuspect, Requires, Then, Workspace
 from reconciler.core.environment import Setting
 from reconciler.core.names import (
     Blob,
@@ -91,6 +91,7 @@ class RunCreated(Record):
     retries_exit_codes: tuple[int, ...] = ()
     workspace: Workspace = Workspace.CONTINUE
     network: Network = Network.NONE
+    on_suspect: OnSuspect = OnSuspect.KEEP
     shm_size: int | None = None
     base: Base | None = None
     is_last: bool = False  # nothing followed this stage in the pipeline when the run was created
@@ -195,7 +196,7 @@ class Released(Record):
     ``counts``: whether this uses up an attempt. A lost container does, a node that hands over does not.
     """
 
-    reason: str  # Lost, EngineRestarted, ContainerMissing, Drained
+    reason: str  # Lost, EngineRestarted, ContainerMissing, Suspect, Drained
     message: str = ""
     counts: bool = True
 

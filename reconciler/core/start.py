@@ -97,6 +97,7 @@ def new_run(draft: Draft, project: Project, history: ProjectHistory, start: Star
         retries_exit_codes=stage.retries.exit_codes,
         workspace=stage.workspace,
         network=stage.network,
+        on_suspect=stage.on_suspect,
         shm_size=stage.shm_size,
         base=start.base,
         is_last=stage.name == pipeline.stages[-1].name,

@@ -65,6 +65,9 @@ class ScriptedAgent:
     def publish(self) -> bool:
         return bool(self._call("publish"))
 
+    def watch(self) -> None:
+        self._call("watch")
+
 
 async def looping(agent: ScriptedAgent, test: Callable[[Loop, Wakeup], Coroutine[Any, Any, None]]) -> None:
     wake = Wakeup()
@@ -174,6 +177,20 @@ def test_a_stalled_tick_does_not_stop_the_heartbeat_and_is_told() -> None:
         assert loop.stalled() == []
         loop._clock.seconds += loop_module.STALLED + 1.0  # type: ignore[attr-defined]  # the fake clock
         assert "tick" in loop.stalled()
+        hang.set()
+
+    run(looping(agent, test))
+
+
+def test_a_stalled_tick_does_not_stop_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timeouts and ``on_suspect: stop`` hold while everything that needs the share hangs."""
+    monkeypatch.setattr(loop_module, "WATCH", 0.01)
+    agent, hang = ScriptedAgent(), threading.Event()
+    for kind in ("tick", "beat", "publish"):
+        agent.scripts[kind] = lambda: hang.wait(20.0)
+
+    async def test(loop: Loop, wake: Wakeup) -> None:
+        await until(lambda: agent.counts.get("watch", 0) >= 5)
         hang.set()
 
     run(looping(agent, test))

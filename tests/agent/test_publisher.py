@@ -2,6 +2,7 @@
 
 import pytest
 
+from reconciler.adapters.share.lock import ShareLock
 from reconciler.agent.publisher import GIVE_UP
 from reconciler.core.desired import Requires
 from reconciler.core.names import ProjectName
@@ -144,10 +145,9 @@ def test_a_publisher_that_lost_its_lock_pushes_nothing_and_asks_for_it_anew(lab:
     lab.write(a_project(paused=True))
     agent = lab.join()
     agent.publish()
-    lock = agent._publisher._lock
-    assert lock is not None
+    assert agent._publisher._lock is not None
     with pytest.MonkeyPatch.context() as lost:
-        lost.setattr(type(lock), "is_held", lambda _: False)
+        lost.setattr(ShareLock, "is_held", lambda _: False)
         lab.write(a_project(paused=True, priority=1))
         lab.turn()
         assert not agent.publish()

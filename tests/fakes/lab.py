@@ -16,7 +16,7 @@ from typing import Any
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.node import Agent
-from reconciler.agent.ports import Fetched
+from reconciler.agent.ports import Fetched, Share
 from reconciler.codec.noted import noted
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Pipeline, Project, Site
@@ -168,6 +168,10 @@ class Lab:
 
     # --- nodes ---
 
+    def share(self, writer: str) -> Share:
+        """The share as this node sees it."""
+        return SharedDirectory(self.root, writer=writer)
+
     def join(
         self,
         name: str = "a",
@@ -182,7 +186,7 @@ class Lab:
         runtime = runtime or self.runtimes.get(name) or FakeRuntime(boot=boot)
         agent = Agent(
             NodeConfig(name=NodeName(name), state_url="unused", share=self.root, local=self.local / name),
-            share=SharedDirectory(self.root, writer=name),
+            share=self.share(name),
             source=source or self.source,
             observed=self.observed,
             runtime=runtime,

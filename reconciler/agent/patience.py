@@ -1,0 +1,96 @@
+"""How long the share has not answered. A call on a hung mount neither returns nor fails: only its absence is seen.
+
+Each call is timed from its start until it comes back, whichever thread makes it. Those that copy or remove whole
+directories may take as long as they like; the heartbeat, every few seconds, hangs soon enough when they do.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from reconciler.agent.ports import Clock, Share
+from reconciler.core.status import Condition, condition
+
+UNBOUNDED = frozenset({"prepare", "publish_output", "purge", "remove_remains"})
+GIVES = frozenset({"heartbeat", "try_lock"})
+"""Calls whose results are used for further calls."""
+BEATS, LEAST = 4, 5.0
+"""So many heartbeats, and at least so many seconds, make a share unreachable."""
+
+
+class Patience:
+    """Thread-safe: single operations on a dict."""
+
+    def __init__(self, clock: Clock, place: Path) -> None:
+        self._clock = clock
+        self._place = place
+        self._waiting: dict[object, float] = {}
+        self._beaten = clock.monotonic()
+
+    @contextmanager
+    def call(self) -> Iterator[float]:
+        """Time what is done inside; yields when it began."""
+        me, began = object(), self._clock.monotonic()
+        self._waiting[me] = began
+        try:
+            yield began
+        finally:
+            del self._waiting[me]
+
+    def beaten(self, began: float) -> None:
+        """A heartbeat that was begun then has been written."""
+        self._beaten = began
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which the longest of the calls under way has waited; 0.0 if there is none."""
+        return self._clock.monotonic() - min(self._waiting.copy().values(), default=self._clock.monotonic())
+
+    @property
+    def unheard_for(self) -> float:
+        """Seconds since the last heartbeat that was written began: others may have seen the same bytes for so long."""
+        return self._clock.monotonic() - self._beaten
+
+    def is_over(self, heartbeat: timedelta) -> bool:
+        return self.waited > max(BEATS * heartbeat.total_seconds(), LEAST)
+
+    def conditions(self, heartbeat: timedelta) -> tuple[Condition, ...]:
+        if not self.is_over(heartbeat):
+            return ()
+        since = datetime.now(UTC) - timedelta(seconds=self.waited)
+        return (
+            condition(
+                "ShareUnreachable",
+                f"no answer from {self._place} since {since:%H:%M:%S} UTC: look at its server, at the network, and at "
+                f"`findmnt {self._place}`. Stages go on, nothing is claimed, and once it answers all goes on by itself",
+            ),
+        )
+
+
+def timed(share: Share, patience: Patience) -> Share:
+    """The same share, all of whose calls are timed."""
+    return cast("Share", _Timed(share, patience))
+
+
+class _Timed:
+    """Stands before the share, a heartbeat or a lock. By name, so that it stays true when a port grows."""
+
+    def __init__(self, inner: object, patience: Patience) -> None:
+        self._inner = inner
+        self._patience = patience
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._inner, name)
+        return call if name in UNBOUNDED or not callable(call) else self._timed(name, call)
+
+    def _timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def ask(*arguments: Any, **named: Any) -> Any:
+            with self._patience.call() as began:
+                answer = call(*arguments, **named)
+            if name == "beat":
+                self._patience.beaten(began)
+            return _Timed(answer, self._patience) if name in GIVES and answer is not None else answer
+
+        return ask
