@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.adapters.share import SharedDirectory
-from reconciler.adapters.share.attempts import started_at
+from reconciler.adapters.share.attempts import Attempts
+from reconciler.adapters.share.files import MOUNTED
+from reconciler.adapters.share.layout import Layout
 from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
 from tests.fakes.build import CROSSING, NOW, a_claim, a_created, a_seen, failed
@@ -18,11 +20,12 @@ from tests.fakes.build import CROSSING, NOW, a_claim, a_created, a_seen, failed
     [b"5", b'{"event": "started"}', b'{"event": "started", "t": "noon"}', b"\xff", b'{"event": "started", "t"'],
 )
 def test_a_line_of_the_events_that_is_not_ours_is_passed_over(tmp_path: Path, line: bytes) -> None:
+    attempts = Attempts(Layout(tmp_path), MOUNTED)
     good = b'{"event": "started", "t": "2026-11-01T12:00:00+00:00"}\n'
     (tmp_path / "events.jsonl").write_bytes(good + line + b"\n")
-    assert started_at(tmp_path) == NOW
+    assert attempts.started_at(tmp_path) == NOW
     (tmp_path / "events.jsonl").write_bytes(line)
-    assert started_at(tmp_path) is None
+    assert attempts.started_at(tmp_path) is None
 
 
 def test_a_record_that_cannot_be_opened_is_its_own_projects_trouble(tmp_path: Path) -> None:

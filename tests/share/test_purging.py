@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.adapters.share import SharedDirectory
+from reconciler.adapters.share.files import MountedFiles
 from reconciler.core.names import Commit, ProjectName, RecordNumber, RunNumber, Token
 from reconciler.core.records import Aborted, Deleted, ProjectRecord, Purged, Restored
 from reconciler.errors import FilesLeft, ShareUnavailable
@@ -193,26 +196,43 @@ def test_a_record_of_the_old_project_never_counts_for_its_namesake(
         assert reader.read().history(CROSSING).records == expected
 
 
+class Frozen(MountedFiles):
+    """Freezes once, right before it makes a directory, or right before it makes a file."""
+
+    def __init__(self, before: str, meanwhile: Callable[[], None]) -> None:
+        self._waits = {before: meanwhile}
+
+    def mkdir(self, directory: Path, *, parents: bool = False) -> None:
+        self._waits.pop("mkdir", lambda: None)()
+        super().mkdir(directory, parents=parents)
+
+    def create(self, path: Path, content: bytes) -> None:
+        self._waits.pop("create", lambda: None)()
+        super().create(path, content)
+
+
+@pytest.mark.parametrize("before", ["mkdir", "create"])
+@pytest.mark.parametrize("namesake", [False, True])
 def test_a_first_record_that_was_overtaken_by_a_whole_life_does_not_count(
-    share: SharedDirectory, root: Path, monkeypatch: pytest.MonkeyPatch
+    share: SharedDirectory, root: Path, before: str, namesake: bool
 ) -> None:
     """The node froze between its look at what is retired and the link."""
-    other = SharedDirectory(root, writer="b")
-    publish = share._project_records.publish
+    expected: tuple[ProjectRecord, ...] = (a_seen(5),) if namesake else ()
 
-    def overtaken(*arguments: object, **named: object) -> bool:
+    def a_whole_life() -> None:
         for record in LIFE:
-            assert other.publish_project(CROSSING, record)
-        other.purge(CROSSING, PURGED)
-        return publish(*arguments, **named)  # type: ignore[arg-type]  # passed on
+            assert share.publish_project(CROSSING, record)
+        share.purge(CROSSING, PURGED)
+        for record in expected:
+            assert share.publish_project(CROSSING, record)
 
-    monkeypatch.setattr(share._project_records, "publish", overtaken)
-    assert not share.publish_project(CROSSING, signed(a_seen(1), "late"))
-    monkeypatch.undo()
-    for reader in (share, other, SharedDirectory(root)):
-        assert reader.read().history(CROSSING).records == ()
-    assert other.publish_project(CROSSING, a_seen(5))
-    assert share.read().history(CROSSING).records == (a_seen(5),)
+    late = SharedDirectory(root, writer="b", files=Frozen(before, a_whole_life))
+    with nullcontext() if before == "mkdir" or namesake else pytest.raises(ShareUnavailable):
+        assert not late.publish_project(CROSSING, signed(a_seen(1), "late"))
+    for reader in (share, late, SharedDirectory(root)):
+        assert reader.read().history(CROSSING).records == expected
+    assert share.publish_project(CROSSING, a_seen(5))
+    assert late.read().history(CROSSING).records == (a_seen(5),)
 
 
 def test_a_claimant_that_wakes_after_the_purge_brings_no_directory_back(purged: SharedDirectory, root: Path) -> None:

@@ -5,12 +5,11 @@ created for writing, because opening by name can itself be stale. Nobody else ev
 """
 
 import json
-import os
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
-from reconciler.adapters.share.names import refresh
+from reconciler.adapters.share.files import MOUNTED, Files
 
 SIZE = 4096  # one page: never torn
 
@@ -18,9 +17,9 @@ SIZE = 4096  # one page: never torn
 class HeartbeatFile:
     """Not thread-safe: one thread beats."""
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    def __init__(self, path: Path, files: Files = MOUNTED) -> None:
+        files.mkdir(path.parent, parents=True)
+        self._file = files.keep_open(path)
         self._opened = secrets.token_hex(4)  # a descriptor opened anew never repeats the last one's bytes
         self._count = 0
 
@@ -28,21 +27,19 @@ class HeartbeatFile:
         """Write the next beat. ``facts`` are for people; observers only ask whether the bytes changed."""
         self._count += 1  # written first: long facts are cut off, and what is left must change with each beat
         text = json.dumps({"count": self._count, "opened": self._opened, **facts}, ensure_ascii=False)
-        os.pwrite(self._descriptor, text.encode()[: SIZE - 1].ljust(SIZE - 1) + b"\n", 0)
-        os.fsync(self._descriptor)
+        self._file.write(text.encode()[: SIZE - 1].ljust(SIZE - 1) + b"\n")
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        self._file.close()
 
 
-def read_heartbeat(path: Path) -> tuple[bytes, datetime] | None:
+def read_heartbeat(path: Path, files: Files = MOUNTED) -> tuple[bytes, datetime] | None:
     """The bytes now and when they were written; None if there is no such heartbeat.
 
     Opens, reads, closes: never a kept descriptor, which could show old bytes and would delay the writer.
     """
     try:
-        refresh(path.parent)
-        with path.open("rb") as file:
-            return file.read(), datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+        files.refresh(path.parent)
+        return files.read_dated(path)
     except FileNotFoundError:
         return None

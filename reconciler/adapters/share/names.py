@@ -1,27 +1,20 @@
-"""Asking for names so that the answer is the server's: on NFS a lookup, found or failed, may be a minute old.
+"""Is it there? And making directories without making again what was taken away."""
 
-And making directories without making again what was taken away.
-"""
-
-import os
 from pathlib import Path
 
-
-def refresh(directory: Path) -> None:
-    """Opening a directory makes the client ask again for what lies in it; a stat would not."""
-    os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
+from reconciler.adapters.share.files import Files
 
 
-def is_there(path: Path) -> bool:
-    """By listing the directory above."""
+def is_there(files: Files, path: Path) -> bool:
+    """By listing the directory above: a lookup, found or failed, may be a minute old."""
     try:
-        return path.name in os.listdir(path.parent)  # noqa: PTH208  # names are all we want
+        return path.name in files.names(path.parent)
     except FileNotFoundError:
         return False
 
 
-def make_below(base: Path, directory: Path) -> None:
+def make_below(files: Files, base: Path, directory: Path) -> None:
     """Make ``directory`` and what is missing between; FileNotFoundError if ``base`` is gone, which stays gone."""
     for part in reversed([directory, *directory.parents]):
         if part.is_relative_to(base) and part != base:
-            part.mkdir(exist_ok=True)
+            files.mkdir(part)

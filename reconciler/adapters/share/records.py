@@ -6,14 +6,14 @@ report EEXIST for a link that is ours (link(2), BUGS). Names are never reused, s
 """
 
 import contextlib
-import os
 import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from reconciler.adapters.share.names import is_there, make_below, refresh
+from reconciler.adapters.share.files import MOUNTED, Files
+from reconciler.adapters.share.names import is_there, make_below
 from reconciler.errors import RecordUnreadable, ShareUnavailable
 
 
@@ -27,11 +27,12 @@ R = TypeVar("R")
 class RecordStore(Generic[R]):
     """Records of one kind below any directory. Immutable once read, hence cached for as long as we live."""
 
-    def __init__(self, tmp: Path, load: Callable[[bytes], R], *, writer: str) -> None:
+    def __init__(self, tmp: Path, load: Callable[[bytes], R], *, writer: str, files: Files = MOUNTED) -> None:
         """``writer`` names this process in private files' names, so that nobody's drafts collide."""
         self._tmp = tmp
         self._load = load
         self._writer = writer
+        self._files = files
         self._seen: dict[tuple[Path, int], list[R]] = {}
         self._lock = threading.Lock()
 
@@ -43,13 +44,12 @@ class RecordStore(Generic[R]):
         with self._lock:
             known = self._seen.setdefault((directory, above), [])
             try:
-                with os.scandir(directory) as entries:
-                    names = {entry.name for entry in entries}
+                names = self._files.names(directory)
             except (FileNotFoundError, NotADirectoryError):  # not there yet; or a stray file beside the projects
                 return tuple(known)
             while (name := record_name(above + len(known) + 1)) in names:
                 try:
-                    known.append(self._load((directory / name).read_bytes()))
+                    known.append(self._load(self._files.read(directory / name)))
                 except RecordUnreadable as error:
                     raise RecordUnreadable(f"{directory / name}: {error}") from error
                 except (PermissionError, IsADirectoryError) as error:  # this one history's trouble, not the share's
@@ -62,24 +62,24 @@ class RecordStore(Generic[R]):
         ``within`` is not made: where it is gone, nothing is published, and False says so.
         """
         if within is None:
-            directory.mkdir(parents=True, exist_ok=True)
-        elif not _made(within, directory):
+            self._files.mkdir(directory, parents=True)
+        elif not self._made(within, directory):
             return False
         draft = self._draft(content)
         target = directory / record_name(number)
         failure: OSError | None = None
         try:
-            os.link(draft, target)
+            self._files.link(draft, target)
         except OSError as error:  # decided below, by what stands there
             failure = error
         finally:
             with contextlib.suppress(OSError):
-                draft.unlink()
+                self._files.unlink(draft)
         standing = self._standing(directory, target)
         if standing is not None:
             return token.encode() in standing
         if failure is not None:
-            if within is not None and not is_there(within):
+            if within is not None and not is_there(self._files, within):
                 return False
             raise failure
         raise ShareUnavailable(f"{target}: was published but can't be read back; the next tick looks again")
@@ -87,31 +87,26 @@ class RecordStore(Generic[R]):
     def _draft(self, content: bytes) -> Path:
         draft = self._tmp / f"{self._writer}.{secrets.token_hex(8)}"
         try:
-            with draft.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            self._files.create(draft, content)
         except OSError:  # full, most often: leave nothing half-written behind
             with contextlib.suppress(OSError):
-                draft.unlink()
+                self._files.unlink(draft)
             raise
         return draft
 
-    @staticmethod
-    def _standing(directory: Path, target: Path) -> bytes | None:
+    def _standing(self, directory: Path, target: Path) -> bytes | None:
         try:
-            refresh(directory)
-            return target.read_bytes()
+            self._files.refresh(directory)
+            return self._files.read(target)
         except FileNotFoundError:
             return None
 
-
-def _made(base: Path, directory: Path) -> bool:
-    """False if ``base`` is gone."""
-    try:
-        make_below(base, directory)
-    except FileNotFoundError:
-        if is_there(base):
-            raise
-        return False
-    return True
+    def _made(self, base: Path, directory: Path) -> bool:
+        """False if ``base`` is gone."""
+        try:
+            make_below(self._files, base, directory)
+        except FileNotFoundError:
+            if is_there(self._files, base):
+                raise
+            return False
+        return True

@@ -7,12 +7,11 @@ and wakes months later can't take a namesake's directory away.
 """
 
 import errno
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from reconciler.adapters.share.files import Files
 from reconciler.adapters.share.layout import Layout
 from reconciler.adapters.share.names import is_there
 from reconciler.adapters.share.records import record_name
@@ -34,8 +33,9 @@ Remains = tuple[ProjectName, RecordNumber]
 class RetiredProjects:
     """Nothing about an entry changes but that it is emptied, so each is read once."""
 
-    def __init__(self, layout: Layout, load: Callable[[bytes], Purged]) -> None:
+    def __init__(self, layout: Layout, files: Files, load: Callable[[bytes], Purged]) -> None:
         self._layout = layout
+        self._files = files
         self._load = load
         self._known: dict[Remains, Retired] = {}
         self._emptied: set[Remains] = set()
@@ -61,11 +61,11 @@ class RetiredProjects:
     def take(self, project: ProjectName, number: RecordNumber) -> None:
         """Move the project's directory away. Doing it again does nothing."""
         target = self._layout.retired(project, number)
-        target.parent.mkdir(exist_ok=True)
+        self._files.mkdir(target.parent)
         try:
-            self._layout.project(project).rename(target)
+            self._files.rename(self._layout.project(project), target)
         except OSError as error:
-            if error.errno not in TAKEN_ALREADY or not is_there(target):
+            if error.errno not in TAKEN_ALREADY or not is_there(self._files, target):
                 raise
 
     def empty(self, project: ProjectName, number: RecordNumber) -> None:
@@ -75,8 +75,10 @@ class RetiredProjects:
         """
         directory = self._layout.retired(project, number)
         records = directory / "records"
-        withstood = _remove(path for path in directory.iterdir() if path.name != records.name)
-        withstood += _remove(path for path in records.iterdir() if path.name != record_name(number))
+        withstood = [
+            *self._remove_all(directory, but=records.name),
+            *self._remove_all(records, but=record_name(number)),
+        ]
         if withstood:
             raise FilesLeft(
                 f"files of the purged project {project} can't be removed: {withstood[0].filename}: "
@@ -86,10 +88,10 @@ class RetiredProjects:
 
     def _list(self) -> list[Remains]:
         try:
-            with os.scandir(self._layout.all_retired) as entries:
-                matches = [match for entry in entries if (match := ENTRY.fullmatch(entry.name))]
+            names = self._files.names(self._layout.all_retired)
         except FileNotFoundError:
             return []
+        matches = filter(None, map(ENTRY.fullmatch, names))
         return [(ProjectName(match[1]), RecordNumber(int(match[2]))) for match in matches]
 
     def _retired(self, entry: Remains) -> Retired:
@@ -97,7 +99,7 @@ class RetiredProjects:
             project, number = entry
             file = self._layout.retired(project, number) / "records" / record_name(number)
             try:
-                purged = self._load(file.read_bytes())
+                purged = self._load(self._files.read(file))
             except (RecordUnreadable, FileNotFoundError, NotADirectoryError, PermissionError) as error:
                 raise RecordUnreadable(
                     f"{file}, which keeps the last numbers of a purged project, can't be read ({error}); "
@@ -109,48 +111,22 @@ class RetiredProjects:
     def _is_emptied(self, entry: Remains) -> bool:
         if entry not in self._emptied:
             directory = self._layout.retired(*entry)
-            if _names(directory) == {"records"} and _names(directory / "records") == {record_name(entry[1])}:
+            if self._names(directory) == {"records"} and self._names(directory / "records") == {record_name(entry[1])}:
                 self._emptied.add(entry)
         return entry in self._emptied
 
-
-def _names(directory: Path) -> set[str]:
-    try:
-        with os.scandir(directory) as entries:
-            return {entry.name for entry in entries}
-    except NotADirectoryError:  # somebody's own file
-        return set()
-
-
-def _remove(paths: Iterable[Path]) -> list[OSError]:
-    """What withstands keeps nothing else. Any other error is the share's, and is raised."""
-    withstood = []
-    for path in list(paths):
+    def _names(self, directory: Path) -> set[str]:
         try:
-            _remove_one(path)
-        except OSError as error:
-            if error.errno not in WITHSTANDS:
-                raise
-            withstood.append(error)
-    return withstood
+            return self._files.names(directory)
+        except NotADirectoryError:  # somebody's own file
+            return set()
 
-
-def _remove_one(path: Path) -> None:
-    if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
-        return
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        _open_up(path)
-        shutil.rmtree(path)
-
-
-def _open_up(top: Path) -> None:
-    """A stage may have made directories read-only; their owner may change that."""
-    folders = [top]
-    while folders:
-        folder = folders.pop()
-        folder.chmod(0o700)
-        with os.scandir(folder) as entries:
-            folders += [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+    def _remove_all(self, directory: Path, *, but: str) -> Iterator[OSError]:
+        """What withstands keeps nothing else. Any other error is the share's, and is raised."""
+        for name in sorted(self._files.names(directory) - {but}):
+            try:
+                self._files.remove(directory / name)
+            except OSError as error:
+                if error.errno not in WITHSTANDS:
+                    raise
+                yield error
