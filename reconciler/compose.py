@@ -30,6 +30,7 @@ from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
 from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.adapters.share import SharedDirectory
+from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.agent import lifetime
 from reconciler.agent.followers.forges import CurrentForge
 from reconciler.agent.followers.notifying import Notifying
@@ -63,7 +64,9 @@ LET_GO = 2.0
 def open_reader(config: NodeConfig, *, purpose: str) -> LiveReader:
     """Everything, from the share and the state repository."""
     repository = open_repository(config, purpose=purpose)
-    return LiveReader(config, GitSource(repository, _loader()), NotedRecords(repository), SystemClock())
+    source = GitSource(repository, _loader())
+    boot = LinuxHost().boot()
+    return LiveReader(config, source, NotedRecords(repository), SystemClock(), ask=ask_node, boot=boot)
 
 
 def open_repository(config: NodeConfig, *, purpose: str) -> StateRepository:
@@ -141,7 +144,7 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, pati
     share = SharedDirectory(config.share, writer=f"{config.name}.{os.getpid()}")
     with patience.call():
         identity = share.identity()
-    repository = _repository(config, config.local / "state.git")
+    repository = _repository(config, config.local / "state.git", spawn)
     secrets = Secrets(config.secrets_dir)
     runtime = open_runtime(config, identity, host)
     agent = Agent(
@@ -177,7 +180,7 @@ def sink_opener(config: NodeConfig) -> Callable[[Notification], Sink]:
     return partial(open_sink, read=Secrets(config.secrets_dir).read, commands=config.commands)
 
 
-def open_runtime(config: NodeConfig, share: ShareId, host: Host) -> Runtime:
+def open_runtime(config: NodeConfig, share: ShareId, host: Host, spawn: Spawn = HERE) -> Runtime:
     """The runtime that node.yaml asks for; ``auto`` takes Docker if its engine answers, else plain processes."""
     if config.runtime in ("docker", "auto"):
         docker = DockerRuntime(config.docker, share=share, node=config.name, boot=host.boot())
@@ -190,11 +193,15 @@ def open_runtime(config: NodeConfig, share: ShareId, host: Host) -> Runtime:
             log.info("runtime_chosen", runtime="process", because=str(error))
         else:
             return docker
-    return ProcessRuntime(config.process, local=config.local, share=share, node=config.name, boot=host.boot())
+    return ProcessRuntime(
+        config.process, local=config.local, share=share, node=config.name, boot=host.boot(), spawn=spawn
+    )
 
 
-def _repository(config: NodeConfig, clone: Path) -> StateRepository:
-    return StateRepository(config.state_url, clone, branch=config.branch, observed_branch=config.observed_branch)
+def _repository(config: NodeConfig, clone: Path, spawn: Spawn = HERE) -> StateRepository:
+    return StateRepository(
+        config.state_url, clone, branch=config.branch, observed_branch=config.observed_branch, spawn=spawn
+    )
 
 
 def _loader() -> Callable[[GitTree], Desired]:

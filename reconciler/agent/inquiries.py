@@ -42,11 +42,11 @@ class Inquiries:
         self._ask = ask
         self._clock = clock
         self._asked: dict[NodeName, _Asked] = {}
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     def begin(self, silent: Sequence[Node]) -> None:
         """Ask these now, unless they are being asked; forget all others. Returns at once."""
-        with self._lock:
+        with self._changed:
             known = self._asked
             self._asked = {}
             for node in silent:
@@ -58,9 +58,14 @@ class Inquiries:
                     asked.open_since = self._clock.monotonic()
                     threading.Thread(target=self._question, args=(node, asked), daemon=True).start()
 
+    def wait(self) -> None:
+        """Until none of the questions is open, at most for the deadline: for who looks only once."""
+        with self._changed:
+            self._changed.wait_for(lambda: all(one.open_since is None for one in self._asked.values()), DEADLINE)
+
     def told(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
         """The nodes with what came of asking them."""
-        with self._lock:
+        with self._changed:
             return tuple(
                 replace(node, inquiry=self._inquiry(self._asked[node.name])) if node.name in self._asked else node
                 for node in nodes
@@ -80,8 +85,9 @@ class Inquiries:
             answer = self._ask(node.record.health)
         except Exception:
             log.exception("inquiry_crashed", node=node.name)
-        with self._lock:
+        with self._changed:
             asked.open_since, asked.ended = None, self._clock.monotonic()
+            self._changed.notify_all()
             if answer is None:
                 return  # what it said before grows old by itself
             is_it = (answer.node, answer.incarnation) == (node.name, asked.incarnation)

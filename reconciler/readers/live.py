@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
+from reconciler.agent.inquiries import Ask, Inquiries, nobody_answers
 from reconciler.agent.ports import Clock, Fetched, NodeFiles, Noting, Source
 from reconciler.codec.heartbeat import heard, heard_remarks
 from reconciler.codec.log import progress_of, read_lines
@@ -17,6 +18,7 @@ from reconciler.core.names import NodeName, ProjectName, RunNumber
 from reconciler.core.nodes import Node, Pulse, listen
 from reconciler.core.report import report
 from reconciler.core.status import Condition, RunStatus, Status, condition
+from reconciler.core.takeover import to_ask
 from reconciler.errors import BadInput, SourceUnavailable
 from reconciler.readers import LogPage
 from reconciler.readers.find import find_run
@@ -38,7 +40,17 @@ class Snapshot:
 class LiveReader:
     """Port ``Reader``. Thread-safe. Looks at the remote at most every ``poll``; at the share every time."""
 
-    def __init__(self, config: NodeConfig, source: Source, observed: Noting, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        source: Source,
+        observed: Noting,
+        clock: Clock,
+        *,
+        ask: Ask = nobody_answers,
+        boot: str = "",
+    ) -> None:
+        """``boot`` is this machine's: whose nodes are asked at loopback addresses."""
         self._config = config
         self._share = SharedDirectory(config.share)
         self._source = source
@@ -49,6 +61,8 @@ class LiveReader:
         self._fetched: Fetched | None = None
         self._fetched_at = 0.0
         self._pulses: dict[NodeName, Pulse] = {}
+        self._inquiries = Inquiries(ask, clock)
+        self._boot = boot
 
     def status(self) -> Status:
         fetched = self._fetch()
@@ -91,7 +105,8 @@ class LiveReader:
             raise SourceUnavailable(
                 f"nothing could be read of the state repository {self._config.state_url}: {fetched.error}"
             )
-        return Snapshot(fetched.desired, self._share.read(), self._nodes(fetched.desired))
+        ledger, nodes = self._share.read(), self._nodes(fetched.desired)
+        return Snapshot(fetched.desired, ledger, self._answering(fetched.desired, ledger, nodes))
 
     def log(self, project: ProjectName, run: RunNumber, *, offset: int = 0, limit: int = 262_144) -> LogPage:
         found = find_run(self.status(), project, run)
@@ -138,6 +153,12 @@ class LiveReader:
             for name, files in found.items():
                 self._pulses[name] = self._heard(self._pulses.get(name), files, now, period)
             return tuple(self._node(name, files) for name, files in sorted(found.items()))
+
+    def _answering(self, desired: Desired, ledger: Ledger, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        """As nodes do: a silent owner that answers is not about to lose its run."""
+        self._inquiries.begin(to_ask(ledger, nodes, desired.site, me=NodeName(""), boot=self._boot))
+        self._inquiries.wait()
+        return self._inquiries.told(nodes)
 
     def _node(self, name: NodeName, files: NodeFiles) -> Node:
         conditions, faults = heard(files.heartbeat)
