@@ -30,7 +30,6 @@ from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
 from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.adapters.share import SharedDirectory
-from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.agent import lifetime
 from reconciler.agent.followers.forges import CurrentForge
 from reconciler.agent.followers.notifying import Notifying
@@ -144,7 +143,7 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, pati
     share = SharedDirectory(config.share, writer=f"{config.name}.{os.getpid()}")
     with patience.call():
         identity = share.identity()
-    repository = _repository(config, config.local / "state.git", spawn)
+    repository = _repository(config, config.local / "state.git")
     secrets = Secrets(config.secrets_dir)
     runtime = open_runtime(config, identity, host)
     agent = Agent(
@@ -180,7 +179,7 @@ def sink_opener(config: NodeConfig) -> Callable[[Notification], Sink]:
     return partial(open_sink, read=Secrets(config.secrets_dir).read, commands=config.commands)
 
 
-def open_runtime(config: NodeConfig, share: ShareId, host: Host, spawn: Spawn = HERE) -> Runtime:
+def open_runtime(config: NodeConfig, share: ShareId, host: Host) -> Runtime:
     """The runtime that node.yaml asks for; ``auto`` takes Docker if its engine answers, else plain processes."""
     if config.runtime in ("docker", "auto"):
         docker = DockerRuntime(config.docker, share=share, node=config.name, boot=host.boot())
@@ -193,15 +192,11 @@ def open_runtime(config: NodeConfig, share: ShareId, host: Host, spawn: Spawn = 
             log.info("runtime_chosen", runtime="process", because=str(error))
         else:
             return docker
-    return ProcessRuntime(
-        config.process, local=config.local, share=share, node=config.name, boot=host.boot(), spawn=spawn
-    )
+    return ProcessRuntime(config.process, local=config.local, share=share, node=config.name, boot=host.boot())
 
 
-def _repository(config: NodeConfig, clone: Path, spawn: Spawn = HERE) -> StateRepository:
-    return StateRepository(
-        config.state_url, clone, branch=config.branch, observed_branch=config.observed_branch, spawn=spawn
-    )
+def _repository(config: NodeConfig, clone: Path) -> StateRepository:
+    return StateRepository(config.state_url, clone, branch=config.branch, observed_branch=config.observed_branch)
 
 
 def _loader() -> Callable[[GitTree], Desired]:
