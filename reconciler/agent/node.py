@@ -35,7 +35,7 @@ from reconciler.core.report import report
 from reconciler.core.status import Condition, condition
 from reconciler.core.supervise import REMARKS
 from reconciler.core.takeover import to_ask
-from reconciler.core.watchdog import Watched, overdue
+from reconciler.core.watchdog import Watched, is_suspect, overdue
 from reconciler.errors import Transient
 
 log = structlog.get_logger()
@@ -234,10 +234,11 @@ class Agent:
         """What this node acts on, as of the last tick; nothing once another reconciler has its name."""
         if self._ledger is None or self.superseded:
             return ()
+        unheard_for, site = self.patience.unheard_for, self.site()
         return tuple(
             OpenClaim(project=project, run=run.number, number=run.claim.number, token=run.claim.token)
             for project, run in claims_of(self._ledger, self.config.name)
-            if run.claim is not None
+            if run.claim is not None and not is_suspect(run, unheard_for, site)
         )
 
     def conditions(self) -> tuple[Condition, ...]:

@@ -51,9 +51,12 @@ def _why(run: Run, key: ClaimKey, watched: Watched) -> str:
     timeout = run.created.timeout
     if timeout is not None and watched.ran_for.get(key, 0.0) >= timeout:
         return TIMED_OUT
-    if run.created.on_suspect is OnSuspect.STOP and watched.unheard_for >= ttl_of(run, watched.site):
-        return SUSPECT
-    return ""
+    return SUSPECT if is_suspect(run, watched.unheard_for, watched.site) else ""
+
+
+def is_suspect(run: Run, unheard_for: float, site: Site) -> bool:
+    """Is it stopped, now that others may have taken it over? Then its node must not vouch for it any longer."""
+    return run.created.on_suspect is OnSuspect.STOP and unheard_for >= ttl_of(run, site)
 
 
 def judge_stopped(because: str, container: Container) -> Ending | None:
