@@ -11,7 +11,7 @@ import structlog
 
 from reconciler.agent.ports import Clock, Lock, Observed, Seen, Share
 from reconciler.codec.noted import noted, version
-from reconciler.codec.observed import fold, headline
+from reconciler.codec.observed import Folding, headline
 from reconciler.core.ledger import Ledger
 from reconciler.core.ledger_behind import Noted, missing
 from reconciler.core.status import STATUS_VERSION, Status
@@ -30,6 +30,7 @@ class Publisher:
         self._observed = observed
         self._clock = clock
         self._look = look
+        self._fold = Folding()
         self._lock: Lock | None = None
         self._published: Mapping[str, str] | None = None
         self._status: Status | None = None  # what was folded into it
@@ -83,7 +84,7 @@ class Publisher:
         self._seen = seen
         if seen.status == self._status and self._published is not None:
             return False
-        files = {**fold(seen.status), **_kept(before, seen.ledger)}
+        files = {**self._fold(seen.status), **_kept(before, seen.ledger)}
         if missing(seen.ledger, _overwritten(before, files)):
             return None
         self._status = seen.status

@@ -3,38 +3,66 @@
 Files change on transitions only: nothing that ages or grows (progress, silence) is written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
 from reconciler.codec.emit import dump_yaml
 from reconciler.codec.overview import overview
-from reconciler.codec.status import dump_status, load_status
+from reconciler.codec.status import dump_part, load_status
 from reconciler.core.names import run_directory
-from reconciler.core.status import ProjectPhase, Status
+from reconciler.core.status import NodeStatus, ProjectPhase, ProjectStatus, RunStatus, Status
 from reconciler.errors import RecordUnreadable
 
 SUBJECT = 72
-VOLATILE_RUN = {"progress"}
-VOLATILE_NODE = {"live", "silent_for", "running"}
+Part = Status | ProjectStatus | RunStatus | NodeStatus
+NOT_WRITTEN: Mapping[type[Part], set[str]] = {
+    ProjectStatus: {"runs"},
+    RunStatus: {"progress"},
+    NodeStatus: {"live", "silent_for", "running"},
+}
+"""What has files of its own, ages or grows."""
+
+
+class Folding:
+    """``fold`` again and again: what has not changed since the last time is not written anew."""
+
+    def __init__(self) -> None:
+        self._written: dict[str, tuple[Part, str]] = {}
+
+    def __call__(self, status: Status) -> dict[str, str]:
+        """Path -> text of every file of the branch."""
+        before, self._written = self._written, {}
+        for path, part in _parts(status):
+            known = before.get(path)
+            self._written[path] = known if known is not None and known[0] == part else (part, dump_yaml(_told(part)))
+        return {"README.md": overview(status), **{path: text for path, (_, text) in self._written.items()}}
 
 
 def fold(status: Status) -> dict[str, str]:
     """Path -> text of every file of the branch."""
-    data = dump_status(status)
-    files = {"README.md": overview(status)}
-    files["status.yaml"] = dump_yaml({name: data[name] for name in ("version", "commit", "conditions")})
-    for project in data["projects"]:
-        folder = f"projects/{project['project']}"
-        runs = project.pop("runs")
-        files[f"{folder}/status.yaml"] = dump_yaml(project)
-        for run in runs:
-            name = run_directory(run["run"], run["stage"])
-            files[f"{folder}/runs/{name}.yaml"] = dump_yaml(_without(run, VOLATILE_RUN))
-    for node in data["nodes"]:
-        files[f"nodes/{node['node']}.yaml"] = dump_yaml(_without(node, VOLATILE_NODE))
-    return files
+    return Folding()(status)
+
+
+def _parts(status: Status) -> Iterator[tuple[str, Part]]:
+    """What each file tells of; a part without what is not written."""
+    yield "status.yaml", replace(status, projects=(), nodes=())
+    for project in status.projects:
+        folder = f"projects/{project.project}"
+        yield f"{folder}/status.yaml", replace(project, runs=())
+        for run in project.runs:
+            yield f"{folder}/runs/{run_directory(run.run, run.stage)}.yaml", replace(run, progress=None)
+    for node in status.nodes:
+        yield f"nodes/{node.node}.yaml", replace(node, live=None, silent_for=None, running=())
+
+
+def _told(part: Part) -> dict[str, Any]:
+    data = dump_part(part)
+    if isinstance(part, Status):
+        return {name: data[name] for name in ("version", "commit", "conditions")}
+    return _without(data, NOT_WRITTEN[type(part)])
 
 
 def unfold(files: Mapping[str, str]) -> Status:

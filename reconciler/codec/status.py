@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from reconciler.codec.convert import converter
-from reconciler.core.status import STATUS_VERSION, NodeStatus, ProjectStatus, Status
+from reconciler.core.status import STATUS_VERSION, NodeStatus, ProjectStatus, RunStatus, Status
 from reconciler.errors import RecordUnreadable
 
 _CONVERTER = converter("milliseconds")
@@ -21,6 +21,10 @@ def dump_project(project: ProjectStatus) -> dict[str, Any]:
 
 def dump_node(node: NodeStatus) -> dict[str, Any]:
     return _dump(node)
+
+
+def dump_part(part: Status | ProjectStatus | RunStatus | NodeStatus) -> dict[str, Any]:
+    return _dump(part)
 
 
 def load_status(data: Mapping[str, Any]) -> Status:
@@ -41,7 +45,7 @@ def load_node(data: Mapping[str, Any]) -> NodeStatus:
     return _load(data, NodeStatus)
 
 
-def _dump(value: Status | ProjectStatus | NodeStatus) -> dict[str, Any]:
+def _dump(value: Status | ProjectStatus | RunStatus | NodeStatus) -> dict[str, Any]:
     data: dict[str, Any] = _CONVERTER.unstructure(value)
     return data
 

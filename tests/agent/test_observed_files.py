@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from reconciler.codec.observed import fold, headline, unfold
+from reconciler.codec.observed import Folding, fold, headline, unfold
 from reconciler.core.ledger import Run
 from reconciler.core.report import report
 from reconciler.core.status import ProjectPhase, Status
@@ -99,3 +99,15 @@ def test_the_table_stands_whatever_somebody_wrote() -> None:
     assert len(re.findall(r"(?<!\\)\|", rows[0])) == 6, "five cells, whatever stands in them"
     assert "<script>" not in readme
     assert "\n# heading" not in readme
+
+
+def test_folding_again_writes_only_what_changed_and_says_the_same() -> None:
+    """A site of a thousand runs changes one at a time; the publisher must not write all of them anew each time."""
+    folding = Folding()
+    before = folding(status(ENDED))
+    after = folding(status(ENDED, RUNNING))
+    assert before == fold(status(ENDED))
+    assert after == fold(status(ENDED, RUNNING))
+    ended = "projects/crossing/runs/0001-detect.yaml"
+    assert folding(status(ENDED, silent_for=3.0))[ended] is folding(status(ENDED, silent_for=9.0))[ended]
+    assert folding(status(a_run(1, "detect", a_claim(), failed())))[ended] != before[ended]

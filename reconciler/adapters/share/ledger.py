@@ -14,7 +14,7 @@ from reconciler.adapters.share.records import RecordStore, record_name
 from reconciler.adapters.share.retired import RetiredProjects
 from reconciler.codec.records import dump_record, load_record
 from reconciler.core.ledger import Ledger, ProjectHistory, Retired, Run, RunPhase
-from reconciler.core.names import ProjectName, ShareId
+from reconciler.core.names import ProjectName, ShareId, Token
 from reconciler.core.records import (
     Aborted,
     Claim,
@@ -68,7 +68,7 @@ class LedgerFiles:
         )
         self._deleted_at: dict[Path, datetime] = {}
         self._started: dict[Path, datetime] = {}
-        self._settled: dict[Path, Run] = {}  # final, output published: nothing about them changes any more
+        self._settled: dict[Token, Run] = {}  # final, output published: nothing about them changes any more
 
     # --- reading ---
 
@@ -116,15 +116,15 @@ class LedgerFiles:
         return self._deleted_at[record]
 
     def run(self, project: ProjectName, created: RunCreated) -> Run:
+        if created.token in self._settled:
+            return self._settled[created.token]
         directory = self._layout.run_records(project, created.run, created.stage)
-        if directory in self._settled:
-            return self._settled[directory]
         run = Run(created=created, records=self._runs.read(directory))
         run = replace(
             run, started_at=self._started_at(project, run), output_published=self._is_output_published(project, run)
         )
         if run.is_final and run.output_published:
-            self._settled[directory] = run
+            self._settled[created.token] = run
         return run
 
     def _started_at(self, project: ProjectName, run: Run) -> datetime | None:
