@@ -13,7 +13,6 @@ ENDED_BY_ENGINE = {128 + 15, KILLED, 255}
 """By its orderly stop (SIGTERM, then SIGKILL), or unseen because the engine itself was killed (255)."""
 
 SLACK = timedelta(seconds=15)
-"""Also for how long a starting engine ends what a killed one had left: 10 s a container, all at once."""
 
 RESTART = timedelta(seconds=60)
 """How long an engine that is restarted is away, where nobody saw it go."""
@@ -73,8 +72,12 @@ def judge(run: Run, container: Container, outage: Outage | None = None) -> Endin
 
 
 def may_be_collateral(run: Run, container: Container) -> bool:
-    """Ended as an engine or a machine that goes down ends things: wait and see whether it does."""
-    return container.exit_code in ENDED_BY_ENGINE and not _ended_by_itself(run, container)
+    """Ended as an engine or a machine that goes down ends things: wait and see whether it does.
+
+    Not where the engine is known to have been restarted since.
+    """
+    is_open = not _ended_by_itself(run, container) and not _lost_with_engine(container, None)
+    return container.exit_code in ENDED_BY_ENGINE and is_open
 
 
 def _ended_by_itself(run: Run, container: Container) -> bool:
@@ -85,20 +88,22 @@ def _ended_by_itself(run: Run, container: Container) -> bool:
 def _lost_with_engine(container: Container, outage: Outage | None) -> bool:
     """Did an engine that is gone end it, or the present one while it started?
 
-    Programs may answer SIGTERM with a code of their own, even 0. Such an end counts as the engine's only if it fell
-    into the restart, and the engine is one that takes containers down: a success long ago stays one.
+    Programs may answer SIGTERM with a code of their own, even 0. Such an end counts as the engine's only from when
+    that engine may have begun to stop, and if it is one that takes containers down: a success long ago stays one.
     """
     ended, since = container.ended_at, container.engine_since
+    by_signal = container.exit_code in ENDED_BY_ENGINE
     if ended is None:
         return False
-    by_signal = container.exit_code in ENDED_BY_ENGINE
     if since is None:  # an engine elsewhere, or one that hides: only what we saw ourselves counts
         return by_signal and outage is not None and outage.began - SLACK <= ended <= outage.ended + SLACK
-    if ended > since + SLACK or (container.started_at is not None and container.started_at > since):
+    if container.started_at is None or container.started_at > since:
         return False
+    if container.live_restore:
+        return by_signal and ended <= since + SLACK
     is_seen = outage is not None and outage.began <= since <= outage.ended
     began = outage.began if outage is not None and is_seen else since - RESTART
-    return by_signal or (not container.live_restore and ended >= began)
+    return by_signal or ended >= began
 
 
 def _timed_out(run: Run, container: Container) -> bool:

@@ -274,14 +274,20 @@ def _runtimes(config: Json, share: ShareId) -> Iterator[Runtime]:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """No node runs yet. At the end no log may hold a traceback."""
-    home = tmp_path / "home"
+    made = make_site(tmp_path)
+    yield made
+    made.end()
+
+
+def make_site(root: Path) -> Site:
+    """In an empty directory. Whoever makes it calls its ``end``."""
+    home = root / "home"
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("WINSLOW_", "XDG_", "GIT_"))}
     person = {f"GIT_{role}_{what}": "ada@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    made = Site(tmp_path, {**kept, **person, "HOME": str(home), "COLUMNS": "300"})
+    made = Site(root, {**kept, **person, "HOME": str(home), "COLUMNS": "300"})
     made.make()
-    yield made
-    made.end()
+    return made
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from reconciler.adapters.docker import DockerRuntime
 from reconciler.codec.log import read_lines
 from reconciler.config import DockerConfig
-from reconciler.core.containers import Order
+from reconciler.core.containers import ContainerState, Order
 from reconciler.core.names import NodeName, ShareId
 from reconciler.errors import EngineUnavailable, StartFailed
 
@@ -125,6 +125,60 @@ def test_a_stage_writes_its_workspace_but_not_its_inputs(
     assert docker_runtime.wait(docker_runtime.start(order, image_digest=None)).exit_code == 0
     assert (claim_directory / "workspace/a").read_text() == "x\n"
     assert list((claim_directory / "resources").iterdir()) == []
+
+
+def test_what_people_do_to_containers_is_told_at_once(
+    docker_runtime: DockerRuntime, engine: docker.DockerClient, make_order: OrderMaker
+) -> None:
+    told = threading.Event()
+    docker_runtime.watch(told.set)
+    assert told.wait(30)
+    container = engine.containers.get(docker_runtime.start(make_order("sleep", "300"), image_digest=None).handle)
+    for act in (container.pause, container.unpause, container.kill, container.remove):
+        while told.wait(1.0):  # until nothing more comes of what was done before
+            told.clear()
+        act()
+        assert told.wait(30)
+
+
+def test_a_paused_container_runs_and_is_paused(
+    docker_runtime: DockerRuntime, engine: docker.DockerClient, make_order: OrderMaker
+) -> None:
+    container = docker_runtime.start(make_order("sleep", "300"), image_digest=None)
+    engine.containers.get(container.handle).pause()
+    (found,) = docker_runtime.list()
+    assert (found.state, found.paused) == (ContainerState.RUNNING, True)
+    docker_runtime.stop(found)
+    assert docker_runtime.wait(found).state is ContainerState.EXITED
+
+
+def test_a_container_removed_by_somebody_else_is_known_as_such(
+    docker_runtime: DockerRuntime, engine: docker.DockerClient, make_order: OrderMaker
+) -> None:
+    container = docker_runtime.start(make_order("true"), image_digest=None)
+    docker_runtime.wait(container)
+    engine.containers.get(container.handle).remove()
+    ended = docker_runtime.wait(container)
+    assert (ended.state, ended.exit_code, ended.removed) == (ContainerState.EXITED, None, True)
+
+
+def test_the_listing_tells_of_a_container_that_was_never_started(
+    docker_runtime: DockerRuntime, make_order: OrderMaker
+) -> None:
+    """As much as looking at it does, which would wait for a start under way."""
+    order = make_order("true")
+    image = str(docker_runtime.resolve(str(order.image)))
+    created = docker_runtime._create(order, image)
+    assert list(docker_runtime.list()) == [created]
+
+
+def test_an_image_removed_since_it_was_resolved_is_resolved_anew(
+    docker_runtime: DockerRuntime, engine: docker.DockerClient, make_order: OrderMaker
+) -> None:
+    order = make_order("true")
+    container = docker_runtime.start(order, image_digest=f"sha256:{'0' * 64}")
+    assert docker_runtime.wait(container).exit_code == 0
+    assert container.image_digest == engine.images.get(str(order.image)).id
 
 
 def test_running_out_of_memory_is_told_apart(docker_runtime: DockerRuntime, make_order: OrderMaker) -> None:

@@ -15,6 +15,10 @@ from reconciler.errors import ShareUnavailable
 PIDS = 8192
 """Threads count too, and numeric libraries start one a core in each of their processes."""
 
+KEEP_ALL = {"max-file": "1", "max-size": "1p", "compress": "false", "mode": "blocking"}
+"""The engine keeps all output until the container is removed. What we don't say it would take from its own defaults:
+a size at which older lines go, or a mode that drops lines from a busy program."""
+
 
 def creation(api: docker.APIClient, order: Order, config: DockerConfig, *, image: str, boot: str) -> dict[str, Any]:
     """Arguments of ``APIClient.create_container``."""
@@ -42,8 +46,7 @@ def _host(order: Order, config: DockerConfig) -> dict[str, Any]:
         "pids_limit": PIDS,
         "nano_cpus": round(order.cpus * 1e9),
         "shm_size": order.shm_size or config.shm_size,
-        # The engine keeps all output until the container is removed, whatever its own defaults are.
-        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-file": "1"}),
+        "log_config": LogConfig(type=LogConfig.types.JSON, config=KEEP_ALL),
     }
     if order.memory:
         host |= {"mem_limit": order.memory, "memswap_limit": order.memory}
