@@ -81,6 +81,7 @@ class Loop:
         self._wake = wake
         self._fetch_now = Wakeup()
         self._publish_now = Wakeup()
+        self._beat_now = Wakeup()
         self._follow_now = {one: Wakeup() for one in agent.following}
         self._busy: dict[str, float] = {}
         self.stop = asyncio.Event()
@@ -139,7 +140,7 @@ class Loop:
             await self._call("beat", self._agent.beat, None)
             if self._agent.superseded:
                 raise BadInput(self._agent.superseded)
-            await asyncio.sleep(self._agent.site().heartbeat.total_seconds())
+            await self._beat_now.wait(self._agent.site().heartbeat.total_seconds())
 
     async def _watch(self) -> None:
         while True:
@@ -151,6 +152,7 @@ class Loop:
             if await self._call("fetch", self._agent.fetch, False):
                 self._wake()
                 self._publish_now()
+                self._beat_now()  # it may ask for another heartbeat; others count by that one already
             await self._fetch_now.wait(self._agent.config.poll.total_seconds())
 
     async def _tick(self) -> None:

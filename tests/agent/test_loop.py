@@ -317,3 +317,26 @@ def test_hints_that_break_only_cost_their_haste() -> None:
         await turning
 
     run(test())
+
+
+def test_a_node_beats_as_its_site_asks_as_soon_as_it_has_read_that() -> None:
+    """Before its first fetch it can't know: others, who go by a shorter heartbeat, would give its claims away."""
+    rests, has_read = threading.Event(), threading.Event()
+
+    class Learning(ScriptedAgent):
+        def site(self) -> Site:
+            rests.set()  # asked once it has beaten
+            return Site(heartbeat=timedelta(seconds=0.01 if has_read.is_set() else LONG))
+
+    def fetch() -> bool:
+        rests.wait(LONG)
+        has_read.set()
+        return True
+
+    agent = Learning(scripts={"fetch": fetch})
+
+    async def test(loop: Loop, wake: Wakeup) -> None:
+        while agent.counts.get("beat", 0) < 3:
+            await asyncio.sleep(0.01)
+
+    run(looping(agent, test))
