@@ -97,12 +97,17 @@ class Tally:
 
 
 class LogFile:
-    """One writer's log.jsonl. Not thread-safe; OSErrors come through, and any call may then be repeated."""
+    """One writer's log.jsonl. Not thread-safe; OSErrors come through, and any call may then be repeated.
+
+    A failed fsync (the share is full, say) has thrown away what the kernel had taken, and the next one would succeed
+    without it. So everything since the last good fsync is kept here, and written again before anything else.
+    """
 
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._synced_at = time.monotonic()
-        self._dirty = False
+        self._unsynced = bytearray()
+        self._failed = False
         try:
             with open(os.dup(self._file), "rb") as file:  # noqa: PTH123 - a descriptor, not a path
                 self.tally = read_tally(file)
@@ -112,30 +117,38 @@ class LogFile:
             raise
 
     def write(self, entries: list[Entry]) -> None:
-        """Append; visible on this node at once, on others after the next ``sync``."""
+        """Append; visible on this node at once, on others after the next ``sync``. If it fails, nothing was added."""
+        if self._failed:
+            self.sync()
         encoded = b"".join(entry.encode() for entry in entries)
-        written = 0
-        while written < len(encoded):
-            written += os.pwrite(self._file, encoded[written:], self.tally.bytes + written)
+        self._put(encoded, self.tally.bytes)
         self.tally.add(entries, encoded)
-        self._dirty = True
-        self.sync_if_due()
+        self._unsynced += encoded
 
     def sync_if_due(self) -> None:
-        if self._dirty and time.monotonic() - self._synced_at >= FSYNC_EVERY:
+        if self._unsynced and time.monotonic() - self._synced_at >= FSYNC_EVERY:
             self.sync()
 
     def sync(self) -> None:
+        if self._failed:
+            self._put(bytes(self._unsynced), self.tally.bytes - len(self._unsynced))
+        self._failed = True
         os.fsync(self._file)
+        self._failed = False
+        self._unsynced.clear()
         self._synced_at = time.monotonic()
-        self._dirty = False
 
     def close(self) -> None:
         try:
-            if self._dirty:
+            if self._unsynced:
                 self.sync()
         finally:
             os.close(self._file)
+
+    def _put(self, encoded: bytes, position: int) -> None:
+        written = 0
+        while written < len(encoded):
+            written += os.pwrite(self._file, encoded[written:], position + written)
 
 
 def read_tally(file: BinaryIO) -> Tally:

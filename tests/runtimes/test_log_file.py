@@ -1,5 +1,6 @@
 """Writing log.jsonl, reading it, and what is recorded of it."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -70,6 +71,47 @@ def test_a_write_that_failed_half_way_can_be_repeated(path: Path, monkeypatch: p
     log.write([out(1), out(2)])
     log.close()
     assert [line.line for line in read_lines(path).lines] == ["line 1", "line 2"]
+
+
+def test_what_a_failed_fsync_threw_away_is_written_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full NFS share writes succeed, fsync fails once, and the kernel forgets the pages."""
+    log = LogFile(str(path))
+    log.write([out(1)])
+    log.sync()
+    kept = path.stat().st_size
+    log.write([out(2)])
+
+    def fail(descriptor: int) -> None:
+        os.truncate(path, kept)
+        raise OSError(errno.ENOSPC, "no space left")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="no space"):
+            log.sync()
+        with pytest.raises(OSError, match="no space"):
+            log.write([out(3)])
+    log.write([out(3)])
+    log.close()
+    assert [line.line for line in read_lines(path).lines] == ["line 1", "line 2", "line 3"]
+    assert log.tally.summary().sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_fsync_that_is_due_and_fails_doubles_no_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = LogFile(str(path))
+    monkeypatch.setattr("reconciler.codec.log_file.FSYNC_EVERY", 0.0)
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _fail)
+        log.write([out(1)])
+        with pytest.raises(OSError, match="no space"):
+            log.sync_if_due()
+    log.sync_if_due()
+    log.close()
+    assert [line.line for line in read_lines(path).lines] == ["line 1"]
+
+
+def _fail(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, "no space left")
 
 
 def test_a_stream_is_read_on_from_the_second_of_its_last_line(path: Path) -> None:

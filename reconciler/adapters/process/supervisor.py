@@ -8,6 +8,7 @@ running when it ends is killed, as the end of a container would. Started for eac
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import selectors
@@ -27,7 +28,9 @@ CHUNK = 65_536
 DRAIN = 2.0
 """Seconds to wait for the end of output after everything was killed."""
 GIVE_UP = 60.0
-"""Seconds to try to write the log's end, once the program has ended."""
+"""Seconds to try to write the log's end, once the program has ended. On a full share: until there is room, since
+the run's end can't be recorded before that either."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 MOST_PENDING = 50_000
 """Lines kept while the log can't be written; then the program waits in its own writes."""
 
@@ -59,6 +62,7 @@ class Watch:
         self._kill_at: float | None = None
         self._asked = False
         self._ended_at: float | None = None
+        self._is_full = False
         self.log_error = ""
 
     def run(self) -> int:
@@ -137,14 +141,17 @@ class Watch:
         for stream, splitter in self._splitters.items():
             self._pending += [Entry(stamp, stream, text) for text in splitter.glimpse()]
 
-    def _flush(self) -> None:
+    def _flush(self, *, at_end: bool = False) -> None:
         try:
             if self._pending:
                 self._log.write(self._pending)
                 self._pending = []
+            if at_end:
+                self._log.sync()
             self._log.sync_if_due()
             self.log_error = ""
         except OSError as error:
+            self._is_full = error.errno in FULL
             self.log_error = f"the log could not be written: {error}"
             time.sleep(0.2)
 
@@ -153,9 +160,9 @@ class Watch:
         for stream, splitter in self._splitters.items():
             self._pending += [Entry(stamp, stream, text) for text in splitter.finish()]
         deadline = time.monotonic() + GIVE_UP
-        self._flush()
-        while self._pending and time.monotonic() < deadline:
-            self._flush()
+        self._flush(at_end=True)
+        while self.log_error and (self._is_full or time.monotonic() < deadline):
+            self._flush(at_end=True)
         try:
             self._log.close()
         except OSError as error:
