@@ -336,7 +336,6 @@ def test_a_node_beats_as_its_site_asks_as_soon_as_it_has_read_that() -> None:
     agent = Learning(scripts={"fetch": fetch})
 
     async def test(loop: Loop, wake: Wakeup) -> None:
-        while agent.counts.get("beat", 0) < 3:
-            await asyncio.sleep(0.01)
+        await until(lambda: agent.counts.get("beat", 0) >= 3)
 
     run(looping(agent, test))
