@@ -1,4 +1,4 @@
-# make demo: see it work. make test: everything that must hold. Both set up .venv first, once.
+# make demo: see it work. make test: everything that must hold. make lab: on real machines. All set up .venv first, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ STAMP := $(VENV)/.winslow-setup
 DIR ?= demo
 JOBS ?= auto
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lab lint bench clean
 
 setup: $(STAMP)
 
@@ -33,6 +33,9 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+lab: setup  # root, Debian: docs/lab.md. ARGUMENTS="--only power-loss --repeat 10" and the like
+	$(BIN)/python -m tests.lab $(ARGUMENTS)
 
 bench: setup
 	@for script in benchmarks/*.py; do \

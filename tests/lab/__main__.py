@@ -1,6 +1,7 @@
 """``python -m tests.lab``: make the lab, run scenarios, say what became of them. Exit code 1: a promise was broken."""
 
 import argparse
+import fcntl
 import importlib
 import sys
 import time
@@ -58,7 +59,18 @@ def _chosen(asked: argparse.Namespace) -> list[Scenario]:
 
 def _run(chosen: Sequence[Scenario], options: Options, code: Path) -> int:
     began = time.monotonic()
-    lab = Lab(WORK, code)
+    WORK.mkdir(exist_ok=True)
+    with (WORK / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("a lab of this checkout runs already: wait for its end, or use another clone")
+            return 2
+        return _play_all(chosen, options, code, began)
+
+
+def _play_all(chosen: Sequence[Scenario], options: Options, code: Path, began: float) -> int:
+    lab = Lab(WORK / "now", code)
     lab.switch_on()
     _say(f"lab: {len(lab.all)} machines are up after {time.monotonic() - began:.0f} s")
     rows = []
@@ -67,7 +79,9 @@ def _run(chosen: Sequence[Scenario], options: Options, code: Path) -> int:
         report.write(rows, WORK)
         _say(f"{one.name}: {rows[-1].outcome} ({rows[-1].seconds:.0f} s) {rows[-1].found}")
     report.show(rows)
-    _say(f"lab: {time.monotonic() - began:.0f} s in all; {WORK / 'report.md'}, and what was seen in {WORK / 'kept'}")
+    _say(
+        f"lab: {time.monotonic() - began:.0f} s in all; {WORK / 'report.md'}, and what was seen in {lab.work / 'kept'}"
+    )
     return 0 if all(row.outcome == report.KEPT for row in rows) else 1
 
 

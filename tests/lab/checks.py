@@ -20,14 +20,29 @@ NO_GIT = History({})
 
 def check(site: Site, share: Path) -> None:
     """``share``: a copy of the site's directory. Broken if a promise was not kept."""
+    check_share(share, padding=site.padding)
+    for node in site.nodes.values():
+        if node.machine.is_on:
+            what = f"no program of a superseded or ended claim is left on {node.name}"
+            until(what, partial(_is_quiet, node))
+    check_logs(share.parent)
+
+
+def check_share(share: Path, padding: str = "") -> None:
+    """The records of all runs, and what the accepted attempts left. Every run must have succeeded."""
     ledger = SharedDirectory(share).read()
     demand(not ledger.unreadable, f"records can't be read: {ledger.unreadable}")
     for name, history in ledger.projects.items():
         _check_records(name, history)
         for run in history.runs:
-            _check_run(share, name, run)
-    _check_processes(site)
-    _check_logs(share.parent)
+            _check_run(share, name, run, padding)
+
+
+def check_logs(kept: Path) -> None:
+    for log in kept.glob("*.log"):
+        said = log.read_text(encoding="utf-8")
+        found = [line for line in said.splitlines() if any(word in line for word in UNSEEN)]
+        demand(not found, f"{log.stem} has met what nobody foresaw: {found[:1]}")
 
 
 def _check_records(name: ProjectName, history: ProjectHistory) -> None:
@@ -41,14 +56,14 @@ def _check_records(name: ProjectName, history: ProjectHistory) -> None:
         demand([record.number for record in run.records] == list(range(1, len(run.records) + 1)), f"{name}: a hole")
 
 
-def _check_run(share: Path, name: ProjectName, run: Run) -> None:
+def _check_run(share: Path, name: ProjectName, run: Run, padding: str) -> None:
     """The accepted attempt is whole: each line once and in order, its file on the share, and one result."""
     demand(isinstance(run.records[-1], Done), f"{name} run {run.number} ended as {run.records[-1]}")
     claim = next(record for record in reversed(run.records) if isinstance(record, Claim))
     place = share / "projects" / name / "runs" / f"{run.number:04d}-{run.stage}" / str(claim.number)
     lines = [line.line for line in read_lines(place / "log.jsonl", limit=MUCH).lines if line.stream == STDOUT]
     count = len(lines) - 1
-    wanted = [*(f"line {number}" for number in range(1, count + 1)), f"end {count}"]
+    wanted = [*(f"line {number}{padding}" for number in range(1, count + 1)), f"end {count}"]
     demand(
         lines == wanted, f"{name} run {run.number}: its log has lost, doubled or swapped lines: {_odd(lines, wanted)}"
     )
@@ -64,20 +79,5 @@ def _odd(lines: list[str], wanted: list[str]) -> str:
     return str([pair for pair in zip(lines, wanted, strict=False) if pair[0] != pair[1]][:3])
 
 
-def _check_processes(site: Site) -> None:
-    """All runs are over, so no machine may still run a program of theirs."""
-    for node in site.nodes.values():
-        if node.machine.is_on:
-            what = f"no program of a superseded or ended claim is left on {node.name}"
-            until(what, partial(_is_quiet, node))
-
-
 def _is_quiet(node: Node) -> bool:
     return not node.stages()
-
-
-def _check_logs(kept: Path) -> None:
-    for log in kept.glob("*.log"):
-        said = log.read_text(encoding="utf-8")
-        found = [line for line in said.splitlines() if any(word in line for word in UNSEEN)]
-        demand(not found, f"{log.stem} has met what nobody foresaw: {found[:1]}")

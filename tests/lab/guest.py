@@ -62,10 +62,10 @@ class Machine:
 
     # --- power ---
 
-    def switch_on(self, memory: str = "") -> None:
+    def switch_on(self, *, memory: str = "", hostname: str = "") -> None:
         """Begin to boot; ``await_boot`` waits for it."""
         told = {
-            "name": self.name,
+            "name": hostname or self.name,
             "role": self.role,
             "address": self.address,
             "mac": self.mac,
@@ -104,8 +104,8 @@ class Machine:
             else:
                 return
 
-    def boot(self, memory: str = "") -> None:
-        self.switch_on(memory)
+    def boot(self, *, memory: str = "", hostname: str = "") -> None:
+        self.switch_on(memory=memory, hostname=hostname)
         self.await_boot()
 
     def power_off(self) -> None:
@@ -168,6 +168,10 @@ class Machine:
         if ended["code"] != 0:
             raise RuntimeError(f"{self.name}: {' '.join(words)} ended with {ended['code']}: {ended['out']}")
         return str(ended["out"])
+
+    def set_clock(self, ahead: float = 0.0) -> None:
+        """The machine's wall clock, against the host's; seconds."""
+        self.run("date", "-s", f"@{time.time() + ahead:.3f}")
 
     def console(self) -> str:
         return (self.work / f"{self.name}.console").read_text(errors="replace")[-3000:]

@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.lab.checks import check
@@ -65,9 +65,10 @@ class Lab:
         for machine in self.all:
             if machine.frozen:
                 machine.thaw()
+            machine.set_clock()
 
     @contextlib.contextmanager
-    def site(self, *, ttl: float = 60.0, heartbeat: float | None = None) -> Iterator[Site]:
+    def site(self, *, ttl: float = 60.0, padding: str = "", join: Sequence[str] = WORKERS) -> Iterator[Site]:
         """A fresh site on all nodes. At the end its ledger, logs and processes are checked, and kept to look at."""
         self.revive()
         site = Site(
@@ -77,10 +78,12 @@ class Lab:
             git=self.git,
             release=self.release,
             ttl=ttl,
-            heartbeat=heartbeat or min(5.0, ttl / 5),
+            heartbeat=min(5.0, ttl / 5),
+            padding=padding,
         )
         try:
             site.make()
+            site.join(*join)
             yield site
             self.network.heal()
             check(site, self.keep(site))

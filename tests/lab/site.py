@@ -1,5 +1,6 @@
 """A fresh site for each scenario: a state repository, a directory on the share, a reconciler on each node."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.codec.records import load_record
-from reconciler.core.records import Claim, Done, Failed, RunRecord
+from reconciler.core.nodes import NodeRecord
+from reconciler.core.records import Claim, Done, RunRecord
 from tests.lab.git_server import ENVIRONMENT, GitServer
 from tests.lab.guest import Machine, NoAnswer
 from tests.lab.waiting import Broken, demand, until
@@ -26,10 +28,11 @@ UNSEEN = ("Traceback", "unexpected_fault", "worker_crashed")
 
 PROGRAM = """
 i=0
-while [ ! -e /run/enough.$WINSLOW_PROJECT ]; do
+: > lines
+while [ ! -e /run/enough.$SITE.$WINSLOW_PROJECT.$WINSLOW_RUN ]; do
   i=$((i + 1))
-  echo "line $i"
-  echo "$i" >> lines || echo "line $i could not be kept" >&2
+  echo "line $i$PADDING"
+  until echo "$i" >> lines; do sleep 1; done
   sleep 0.5
 done
 echo "$i lines by attempt $WINSLOW_ATTEMPT" > "$WINSLOW_OUTPUT/result" || exit 1
@@ -56,9 +59,8 @@ class Run:
         return last.node if isinstance(last, Claim) else ""
 
     @property
-    def is_over(self) -> bool:
-        last = self.records[-1] if self.records else None
-        return isinstance(last, Done) or (isinstance(last, Failed) and last.final)
+    def is_done(self) -> bool:
+        return bool(self.records) and isinstance(self.records[-1], Done)
 
 
 @dataclass(eq=False)
@@ -160,6 +162,7 @@ class Site:
     ttl: float
     heartbeat: float
     nodes: dict[str, Node] = field(default_factory=dict)
+    padding: str = ""  # makes the programs' lines long
 
     @property
     def url(self) -> str:
@@ -179,6 +182,7 @@ class Site:
             {
                 "winslow.yaml": {
                     "version": 1,
+                    "environment": {"SITE": self.name, "PADDING": self.padding},
                     "ttl": f"{self.ttl:g}s",
                     "heartbeat": f"{self.heartbeat:g}s",
                     "defaults": {"retries": {"limit": 5, "backoff": "0s"}},
@@ -192,11 +196,17 @@ class Site:
         create = "from pathlib import Path; from reconciler.adapters.share import SharedDirectory as S; "
         create += f"S.create(Path('{SHARED}/{self.name}'))"
         self.server.run(sys.executable, "-c", create, environment=self.environment(self.release))
-        for name, machine in self.machines.items():
-            self.nodes[name] = Node(machine, self, name)
+
+    def join(self, *names: str) -> None:
+        """Start reconcilers on these machines, all at once."""
+        for name in names:
+            self.nodes[name] = Node(self.machines[name], self, name)
             self.nodes[name].start()
-        for node in self.nodes.values():
-            node.await_joined()
+        for name in names:
+            self.nodes[name].await_joined()
+
+    def others(self, node: Node) -> tuple[Node, ...]:
+        return tuple(other for other in self.nodes.values() if other is not node)
 
     def environment(self, release: Path) -> dict[str, str]:
         return {
@@ -223,30 +233,29 @@ class Site:
         self.write({f"projects/{project}.yaml": {"pipeline": pipeline}})
         return self.await_running(project)
 
-    def enough(self, project: str) -> None:
-        """Let the project's programs end, on every machine that answers."""
+    def enough(self, project: str, run: int = 1) -> None:
+        """Let the run's program end, on every machine that answers."""
         for node in self.nodes.values():
-            try:
-                node.machine.ask("write", path=f"/run/enough.{project}", text="")
-            except NoAnswer:
-                continue
+            with contextlib.suppress(NoAnswer):
+                node.machine.ask("write", path=f"/run/enough.{self.name}.{project}.{run}", text="")
 
-    def finish(self, project: str, runs: int = 1) -> None:
-        """Say that it is enough, and see the project's last run succeed."""
+    def finish(self, project: str, run: int = 1) -> None:
+        """Say that it is enough, and see the run succeed and its output published."""
 
         def is_done() -> bool:
-            self.enough(project)  # again: a machine may have been rebooted meanwhile
+            self.enough(project, run)  # again: a machine may have been rebooted meanwhile
             found = self.runs(project)
-            return len(found) >= runs and isinstance(found[-1].records[-1:] and found[-1].records[-1], Done)
+            return len(found) >= run and found[run - 1].is_done
 
-        until(f"{project} succeeds", is_done, within=120.0, every=0.5)
+        until(f"run {run} of {project} succeeds", is_done, within=120.0, every=0.5)
+        pattern = f"projects/{project}/output/{run:04d}-*/result"
+        until(f"its output is published ({pattern})", lambda: self._files(pattern), within=120.0, every=0.5)
 
     # --- where the lab looks ---
 
     def runs(self, project: str) -> tuple[Run, ...]:
         found: dict[str, list[RunRecord]] = {}
-        pattern = f"projects/{project}/runs/*/records/*.json"
-        for path, text in self.server.ask("files", root=f"{SHARED}/{self.name}", patterns=[pattern]).items():
+        for path, text in self._files(f"projects/{project}/runs/*/records/*.json").items():
             record = load_record(text.encode())
             assert isinstance(record, RunRecord)
             found.setdefault(path.split("/")[3], []).append(record)
@@ -285,6 +294,18 @@ class Site:
         before = self.counted(project)
         until(f"{project} goes on counting", lambda: self.counted(project) > before, within=within)
 
+    def heartbeat_of(self, node: Node) -> str:
+        return "".join(self._files(f"nodes/{node.name}/heartbeat.*").values())
+
+    def node_records(self, node: Node) -> tuple[NodeRecord, ...]:
+        records = (load_record(text.encode()) for text in self._files(f"nodes/{node.name}/records/*.json").values())
+        return tuple(record for record in records if isinstance(record, NodeRecord))
+
+    def observed(self, path: str) -> bool:
+        """Is this file on the branch ``observed`` of the git server?"""
+        asked = ["git", "-C", str(self.git.root / f"{self.name}.git"), "cat-file", "-e", f"observed:{path}"]
+        return subprocess.run(asked, env=ENVIRONMENT, capture_output=True, check=False).returncode == 0
+
     def takeovers(self, project: str) -> int:
         return sum(len(run.claims) - 1 for run in self.runs(project))
 
@@ -293,13 +314,14 @@ class Site:
     def end(self) -> None:
         """Kill what is left, so that the next scenario has the machines for itself."""
         for node in self.nodes.values():
-            try:
-                for _ in range(3):
-                    node.kill()
-                    for stage in node.stages():
-                        node.machine.ask("kill", pid=int(stage["pid"]), number=9)
-            except NoAnswer:
-                continue
+            with contextlib.suppress(NoAnswer):
+                node.kill()
+                for stage in node.stages():
+                    node.machine.ask("kill", pid=int(stage["pid"]), number=9)
+
+    def _files(self, pattern: str) -> dict[str, str]:
+        """From the server's own disk; by their paths on the site's share."""
+        return dict(self.server.ask("files", root=f"{SHARED}/{self.name}", patterns=[pattern]))
 
     def _git(self, directory: Path, *words: str) -> None:
         ended = subprocess.run(
