@@ -30,6 +30,7 @@ from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
 from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.adapters.share import SharedDirectory
+from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.agent import lifetime
 from reconciler.agent.followers.forges import CurrentForge
 from reconciler.agent.followers.notifying import Notifying
@@ -85,7 +86,7 @@ def open_clone_reader(clone: Path) -> Reader:
     return ObservedReader(clone)
 
 
-async def run_node(config: NodeConfig, stop: asyncio.Event, *, hand_over: bool = False) -> bool:
+async def run_node(config: NodeConfig, stop: asyncio.Event, *, hand_over: bool = False, spawn: Spawn = HERE) -> bool:
     """Be a node until ``stop`` is set. BadInput if this node must not run (any more).
 
     With ``hand_over`` our stages are stopped and their claims released at the end; else they go on, and the next start
@@ -99,13 +100,13 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, *, hand_over: bool =
         others = [asyncio.create_task(_serve(config, health, stop))] if config.listen else []
 
         def joined() -> Agent:
-            agent = _agent(config, home, clock, wake, patience)
+            agent = _agent(config, home, clock, wake, patience, spawn)
             agent.join()
             return agent
 
         agent = await unless_stopped(stop, joined, others)
         if agent is None:
-            return False
+            return patience.waited < lifetime.LEAVE_WITHIN
         loop = Loop(agent, clock, wake)
         health.runs(agent, loop)
         ending = asyncio.create_task(_pass_on(stop, loop.stop))
@@ -138,14 +139,14 @@ def _hook_token(file: Path) -> str:
         ) from error
 
 
-def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, patience: Patience) -> Agent:
+def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, patience: Patience, spawn: Spawn) -> Agent:
     host = LinuxHost()
     share = SharedDirectory(config.share, writer=f"{config.name}.{os.getpid()}")
     with patience.call():
         identity = share.identity()
-    repository = _repository(config, config.local / "state.git")
+    repository = _repository(config, config.local / "state.git", spawn)
     secrets = Secrets(config.secrets_dir)
-    runtime = open_runtime(config, identity, host)
+    runtime = open_runtime(config, identity, host, spawn)
     agent = Agent(
         config,
         share=share,
@@ -179,7 +180,7 @@ def sink_opener(config: NodeConfig) -> Callable[[Notification], Sink]:
     return partial(open_sink, read=Secrets(config.secrets_dir).read, commands=config.commands)
 
 
-def open_runtime(config: NodeConfig, share: ShareId, host: Host) -> Runtime:
+def open_runtime(config: NodeConfig, share: ShareId, host: Host, spawn: Spawn = HERE) -> Runtime:
     """The runtime that node.yaml asks for; ``auto`` takes Docker if its engine answers, else plain processes."""
     if config.runtime in ("docker", "auto"):
         docker = DockerRuntime(config.docker, share=share, node=config.name, boot=host.boot())
@@ -192,11 +193,15 @@ def open_runtime(config: NodeConfig, share: ShareId, host: Host) -> Runtime:
             log.info("runtime_chosen", runtime="process", because=str(error))
         else:
             return docker
-    return ProcessRuntime(config.process, local=config.local, share=share, node=config.name, boot=host.boot())
+    return ProcessRuntime(
+        config.process, local=config.local, share=share, node=config.name, boot=host.boot(), spawn=spawn
+    )
 
 
-def _repository(config: NodeConfig, clone: Path) -> StateRepository:
-    return StateRepository(config.state_url, clone, branch=config.branch, observed_branch=config.observed_branch)
+def _repository(config: NodeConfig, clone: Path, spawn: Spawn = HERE) -> StateRepository:
+    return StateRepository(
+        config.state_url, clone, branch=config.branch, observed_branch=config.observed_branch, spawn=spawn
+    )
 
 
 def _loader() -> Callable[[GitTree], Desired]:

@@ -5,12 +5,15 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, NoReturn
 
 import structlog
 import typer
 from structlog.tracebacks import ExceptionDictTransformer
 
+from reconciler.adapters.spawner import Spawner
 from reconciler.cli.codes import Exit
 from reconciler.cli.options import ConfigOption, node_config
 from reconciler.cli.output import err
@@ -30,8 +33,12 @@ def node(
     """
     loaded = node_config(config)
     log_to_stderr()
-    if not asyncio.run(_run(loaded, hand_over=hand_over)):
+    from reconciler.compose import run_node  # noqa: PLC0415  # before the fork, so that both have it in memory once
+
+    spawner = Spawner()
+    if not asyncio.run(_until_signal(partial(run_node, loaded, hand_over=hand_over, spawn=spawner))):
         _end_at_once(loaded)
+    spawner.close()
     if hand_over:
         err().print(f"winslow: {loaded.name} has ended and released its stages")
     else:
@@ -49,13 +56,11 @@ def _end_at_once(config: NodeConfig) -> NoReturn:
     os._exit(Exit.UNAVAILABLE)
 
 
-async def _run(config: NodeConfig, *, hand_over: bool) -> bool:
-    from reconciler.compose import run_node  # noqa: PLC0415
-
+async def _until_signal(run: Callable[[asyncio.Event], Awaitable[bool]]) -> bool:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return await run_node(config, stop, hand_over=hand_over)
+    return await run(stop)
 
 
 def log_to_stderr() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.agent.node import Agent
 from reconciler.core.containers import ContainerState
-from reconciler.core.desired import OnSuspect
+from reconciler.core.desired import OnSuspect, Retries
 from reconciler.core.names import ProjectName
 from reconciler.core.records import Failed, Released
 from tests.fakes.build import a_pipeline, a_project, a_stage
@@ -44,7 +44,10 @@ def hanging(lab: HangingLab, agent: Agent) -> Iterator[None]:
 
 
 def started(lab: HangingLab, **fields: Any) -> Agent:
-    lab.write(a_project(), pipeline=a_pipeline(a_stage("detect", command=HOLD, **fields)))
+    lab.write(
+        a_project(),
+        pipeline=a_pipeline(a_stage("detect", command=HOLD, retries=Retries(backoff=timedelta(0)), **fields)),
+    )
     agent = lab.join()
     lab.until(lambda: running(lab) and lab.run(1) and lab.run(1).phase == "Running", "the stage starts")  # type: ignore[union-attr]
     lab.turn()  # the first look at the container dates its start

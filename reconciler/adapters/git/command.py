@@ -17,8 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
+from typing import BinaryIO
 
 from reconciler.adapters.git.remote import Remote
+from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.errors import BadInput, SourceUnavailable
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # a missing git is reported when it is used, not on import
@@ -88,6 +90,22 @@ class Broken(SourceUnavailable):
     """Our own clone does not hold what it should. It is a cache: the repository is cloned again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One git to be started, wherever programs are started."""
+
+    directory: Path
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pipes:
+    stdin: BinaryIO
+    stdout: BinaryIO
+
+
 class GitCommand:
     """Runs git in one bare repository.
 
@@ -95,24 +113,23 @@ class GitCommand:
     """
 
     def __init__(
-        self, directory: Path, remote: Remote, timeout: float, *, inherited: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        remote: Remote,
+        timeout: float,
+        *,
+        inherited: Mapping[str, str] | None = None,
+        spawn: Spawn = HERE,
     ) -> None:
         self.directory = directory
         self.timeout = timeout
         self._remote = remote
         self._inherited = dict(inherited or {})
+        self._spawn = spawn
 
     def run(self, *arguments: str, stdin: bytes = b"", timeout: float | None = None) -> Result:
         """Run to the end, whatever its exit code. TimedOut when the deadline (seconds) passes."""
-        deadline = timeout or self.timeout
-        process = self._start(arguments)
-        try:
-            out, err = process.communicate(stdin, timeout=deadline)
-        except subprocess.TimeoutExpired:
-            raise TimedOut(f"git {arguments[0]} gave no answer within {deadline:g} seconds") from None
-        finally:
-            end(process)
-        return Result(process.returncode, out, err.decode(errors="replace"))
+        return self._spawn.do(_run, self._call(arguments, timeout), stdin)
 
     def local(self, *arguments: str, stdin: bytes = b"") -> bytes:
         """Output of a command that only needs our clone; a failure means that the clone is damaged."""
@@ -122,32 +139,22 @@ class GitCommand:
         return result.out
 
     @contextlib.contextmanager
-    def conversation(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    def conversation(self, *arguments: str) -> Iterator[Pipes]:
         """A process to talk with for at most the deadline; then it is killed and its output ends."""
-        process = self._start(arguments)
-        watchdog = Timer(self.timeout, kill, (process, signal.SIGKILL))
-        watchdog.daemon = True
-        watchdog.start()
-        try:
-            yield process
-        finally:
-            watchdog.cancel()
-            end(process)
+        with self._spawn.lend(_converse, self._call(arguments)) as (stdin, stdout):
+            pipes = Pipes(os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb"))
+            try:
+                yield pipes
+            finally:
+                pipes.stdout.close()
+                with contextlib.suppress(BrokenPipeError):
+                    pipes.stdin.close()
 
-    def _start(self, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
-        program = git.Git(self.directory if self.directory.is_dir() else None)
-        program.update_environment(**self._environment())
+    def _call(self, arguments: tuple[str, ...], timeout: float | None = None) -> Call:
         names = (name for name in unwanted_variables() if name not in self._inherited)
         unwanted = [part for name in names for part in ("-u", name)]
-        command = [*(["env", *unwanted] if unwanted else []), "git", f"--git-dir={self.directory}", *arguments]
-        try:
-            handle = program.execute(command, istream=subprocess.PIPE, as_process=True, start_new_session=True)
-        except git.GitCommandNotFound as error:
-            raise BadInput("git is not installed, or not on the PATH of this user; install git") from error
-        process = handle.proc
-        assert process is not None  # noqa: S101  (a handle has its process until it is closed)
-        handle.proc = None  # ours from here on
-        return process
+        command = (*(("env", *unwanted) if unwanted else ()), "git", f"--git-dir={self.directory}", *arguments)
+        return Call(self.directory, command, self._environment(), timeout or self.timeout)
 
     def _environment(self) -> dict[str, str]:
         environment = {
@@ -183,6 +190,45 @@ class GitCommand:
         if self._remote.path is not None:
             for suffix in ("", "/.git", ".git", ".git/.git"):
                 yield f"{self._remote.path}{suffix}"
+
+
+def _run(call: Call, stdin: bytes) -> Result:
+    process = _start(call)
+    try:
+        out, err = process.communicate(stdin, timeout=call.timeout)
+    except subprocess.TimeoutExpired:
+        name = call.arguments[call.arguments.index("git") + 2]
+        raise TimedOut(f"git {name} gave no answer within {call.timeout:g} seconds") from None
+    finally:
+        end(process)
+    return Result(process.returncode, out, err.decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def _converse(call: Call) -> Iterator[tuple[int, ...]]:
+    process = _start(call)
+    watchdog = Timer(call.timeout, kill, (process, signal.SIGKILL))
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        yield tuple(stream.fileno() for stream in (process.stdin, process.stdout) if stream is not None)
+    finally:
+        watchdog.cancel()
+        end(process)
+
+
+def _start(call: Call) -> subprocess.Popen[bytes]:
+    program = git.Git(call.directory if call.directory.is_dir() else None)
+    program.update_environment(**call.environment)
+    command = list(call.arguments)
+    try:
+        handle = program.execute(command, istream=subprocess.PIPE, as_process=True, start_new_session=True)
+    except git.GitCommandNotFound as error:
+        raise BadInput("git is not installed, or not on the PATH of this user; install git") from error
+    process = handle.proc
+    assert process is not None  # noqa: S101  (a handle has its process until it is closed)
+    handle.proc = None  # ours from here on
+    return process
 
 
 def unwanted_variables() -> list[str]:

@@ -20,6 +20,7 @@ from typing import TypeVar
 from reconciler.adapters.git.command import Broken, GitCommand, TimedOut
 from reconciler.adapters.git.remote import Remote, check_branch, explain, redacted
 from reconciler.adapters.git.tree import GitTree
+from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.core.names import Commit, Token
 from reconciler.core.records import RewriteAccepted
 from reconciler.errors import SourceUnavailable
@@ -57,12 +58,13 @@ class StateRepository:
         branch: str = "main",
         observed_branch: str = "observed",
         timeout: timedelta = timedelta(seconds=30),
+        spawn: Spawn = HERE,
     ) -> None:
         self.url = url
         self.branch = check_branch("state.branch", branch)
         self.observed_branch = check_branch("state.observed_branch", observed_branch)
         self.clone = clone.absolute()
-        self.git = GitCommand(self.clone, Remote.parse(url), timeout.total_seconds())
+        self.git = GitCommand(self.clone, Remote.parse(url), timeout.total_seconds(), spawn=spawn)
         self._accepted = f"refs/winslow/accepted/{branch}"
         self._note = f"winslow.{branch}.rewrite"
         self._lock = RLock()

@@ -1,12 +1,11 @@
 """One commit's files as the codec reads them (its ``StateTree``), and each file's earlier versions."""
 
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from reconciler.adapters.git.command import Broken, GitCommand
+from reconciler.adapters.git.command import Broken, GitCommand, Pipes
 from reconciler.codec.tree import printable
 from reconciler.core.names import Blob, Commit
 from reconciler.errors import BadInput
@@ -25,7 +24,7 @@ class GitTree:
         self.commit = commit
         self._git = git
         self._resources = ExitStack()
-        self._reader: subprocess.Popen[bytes] | None = None
+        self._reader: Pipes | None = None
         self._files: Mapping[str, Blob] | None = None
         self._others: Mapping[str, str] = {}
 
@@ -71,8 +70,6 @@ class GitTree:
         if self._reader is None:
             self._reader = self._resources.enter_context(self._git.conversation("cat-file", "--batch"))
         stdin, stdout = self._reader.stdin, self._reader.stdout
-        if stdin is None or stdout is None:
-            raise Broken("git cat-file has no pipes")
         try:
             stdin.write(f"{blob}\n".encode())
             stdin.flush()

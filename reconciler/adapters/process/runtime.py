@@ -19,6 +19,7 @@ from typing import Any
 
 from reconciler.adapters.inputs import input_exists
 from reconciler.adapters.process import procfs, state
+from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.agent.ports import LogSummary
 from reconciler.codec.log import pointer_of, time_of
 from reconciler.codec.log_file import LogFile
@@ -39,12 +40,15 @@ class ProcessRuntime:
 
     name = "process"
 
-    def __init__(self, config: ProcessConfig, *, local: Path, boot: str, node: NodeName, share: ShareId) -> None:
+    def __init__(
+        self, config: ProcessConfig, *, local: Path, boot: str, node: NodeName, share: ShareId, spawn: Spawn = HERE
+    ) -> None:
         self._config = config
         self._directory = local / "process"
         self._boot = boot
         self._node = node
         self._share = share
+        self._spawn = spawn
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -70,7 +74,7 @@ class ProcessRuntime:
                 "`process: {command: [...]}` for the stage in its pipeline, or require a node with docker",
             )
         require_inputs(order, input_exists)
-        answer = self._launch(self._spec(order, path))
+        answer = self._spawn.do(launch, self._spec(order, path))
         if "failed" in answer:
             raise StartFailed(
                 "CommandNotFound",
@@ -147,28 +151,6 @@ class ProcessRuntime:
             "grace": self._config.stop_grace.total_seconds(),
         }
 
-    def _launch(self, spec: state.Spec) -> Mapping[str, Any]:
-        """Hand the order to a new supervisor; its answer comes as soon as the program runs or can't."""
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(SUPERVISOR)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={"LANG": "C.UTF-8"},
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise EngineUnavailable(f"no process can be started on this node: {error.strerror}") from error
-        with process:
-            try:
-                answer, _ = process.communicate(json.dumps(spec).encode(), timeout=START_WITHIN)
-                return dict(json.loads(answer or b"{}"))
-            except (subprocess.TimeoutExpired, ValueError) as error:
-                process.kill()
-                raise EngineUnavailable(f"the supervisor did not answer within {START_WITHIN:g} s") from error
-
     def _find(self, path: str) -> Container | None:
         """The process of this node and share that the state file describes, as it is now."""
         found = state.read(path)
@@ -208,6 +190,29 @@ class ProcessRuntime:
         """The first process dies with its supervisor; what that one had started may not have."""
         if found["program"] is not None and found["boot"] == self._boot:
             procfs.kill_session(found["program"]["pid"], found["program"]["start"])
+
+
+def launch(spec: state.Spec) -> Mapping[str, Any]:
+    """Hand the order to a new supervisor; its answer comes as soon as the program runs or can't."""
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(SUPERVISOR)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"LANG": "C.UTF-8"},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise EngineUnavailable(f"no process can be started on this node: {error.strerror}") from error
+    with process:
+        try:
+            answer, _ = process.communicate(json.dumps(spec).encode(), timeout=START_WITHIN)
+            return dict(json.loads(answer or b"{}"))
+        except (subprocess.TimeoutExpired, ValueError) as error:
+            process.kill()
+            raise EngineUnavailable(f"the supervisor did not answer within {START_WITHIN:g} s") from error
 
 
 def _vanished(container: Container) -> Container:
