@@ -49,7 +49,7 @@ from reconciler.codec.desired import load
 from reconciler.codec.parsed import Cache
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Notification
-from reconciler.core.names import ShareId
+from reconciler.core.names import Commit, ShareId
 from reconciler.errors import BadInput, EngineUnavailable
 from reconciler.readers import Reader
 from reconciler.readers.live import LiveReader
@@ -143,10 +143,10 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, pati
     host = LinuxHost()
     share = SharedDirectory(config.share, writer=f"{config.name}.{os.getpid()}")
     with patience.call():
-        identity = share.identity()
+        identity, replaced = share.identity(), share.replaced()
     repository = _repository(config, config.local / "state.git", spawn)
     secrets = Secrets(config.secrets_dir)
-    runtime = open_runtime(config, identity, host, spawn)
+    runtime = open_runtime(config, identity, host, replaced=replaced, spawn=spawn)
     agent = Agent(
         config,
         share=share,
@@ -180,10 +180,28 @@ def sink_opener(config: NodeConfig) -> Callable[[Notification], Sink]:
     return partial(open_sink, read=Secrets(config.secrets_dir).read, commands=config.commands)
 
 
-def open_runtime(config: NodeConfig, share: ShareId, host: Host, spawn: Spawn = HERE) -> Runtime:
+def open_history(repository: StateRepository) -> Callable[[Commit], Desired]:
+    """main's files at any of its commits. SourceUnavailable if that is not there (any more)."""
+    loader = _loader()
+
+    def read(commit: Commit) -> Desired:
+        with repository.tree(commit) as tree:
+            return loader(tree)
+
+    return read
+
+
+def open_runtime(
+    config: NodeConfig,
+    share: ShareId,
+    host: Host,
+    *,
+    replaced: frozenset[ShareId] = frozenset(),
+    spawn: Spawn = HERE,
+) -> Runtime:
     """The runtime that node.yaml asks for; ``auto`` takes Docker if its engine answers, else plain processes."""
     if config.runtime in ("docker", "auto"):
-        docker = DockerRuntime(config.docker, share=share, node=config.name, boot=host.boot())
+        docker = DockerRuntime(config.docker, share=share, node=config.name, boot=host.boot(), replaced=replaced)
         try:
             docker.check()
         except EngineUnavailable as error:
@@ -194,7 +212,13 @@ def open_runtime(config: NodeConfig, share: ShareId, host: Host, spawn: Spawn = 
         else:
             return docker
     return ProcessRuntime(
-        config.process, local=config.local, share=share, node=config.name, boot=host.boot(), spawn=spawn
+        config.process,
+        local=config.local,
+        share=share,
+        node=config.name,
+        boot=host.boot(),
+        replaced=replaced,
+        spawn=spawn,
     )
 
 

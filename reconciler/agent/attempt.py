@@ -106,7 +106,7 @@ class Attempts:
         return Header(
             number=type(claim.number)(claim.number + 1),
             token=new_token(),
-            share=run.created.share,
+            share=claim.share,
             node=self._config.name,
             at=self._clock.now(),
         )

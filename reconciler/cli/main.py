@@ -9,7 +9,21 @@ import typer
 from typer.core import TyperGroup
 
 from reconciler import __version__
-from reconciler.cli import accept_rewrite, explain, hook, init, logs, node, notify, plan, status, ui, validate, wait
+from reconciler.cli import (
+    accept_rewrite,
+    explain,
+    hook,
+    init,
+    logs,
+    node,
+    notify,
+    plan,
+    rebuild,
+    status,
+    ui,
+    validate,
+    wait,
+)
 from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
 from reconciler.cli.doctor.command import doctor
@@ -56,6 +70,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "notify": notify.notify,
     "doctor": doctor,
     "accept-rewrite": accept_rewrite.accept_rewrite,
+    "rebuild": rebuild.rebuild,
     **EDITS,
     "demo": demo,
 }

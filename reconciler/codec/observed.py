@@ -61,7 +61,7 @@ def _parts(status: Status) -> Iterator[tuple[str, Part]]:
 def _told(part: Part) -> dict[str, Any]:
     data = dump_part(part)
     if isinstance(part, Status):
-        return {name: data[name] for name in ("version", "commit", "conditions")}
+        return {name: data[name] for name in ("version", "commit", "share", "conditions")}
     return _without(data, NOT_WRITTEN[type(part)])
 
 

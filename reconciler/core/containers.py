@@ -30,7 +30,7 @@ class ClaimKey:
 
 def claim_key(project: ProjectName, run: Run, claim: Claim) -> ClaimKey:
     return ClaimKey(
-        share=run.created.share,
+        share=claim.share,
         project=project,
         run=run.number,
         stage=run.stage,

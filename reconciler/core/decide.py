@@ -196,7 +196,27 @@ def _start(
     if missing:
         return _environment_missing(project, stage, request, history, missing)
     base = _as_base(history, request.base) if request and request.base else base_of(stage, pipeline, history)
+    if base is not None and base.run in history.lost_files:
+        return _files_lost(pipeline, stage, base, history)
     return StartStage(stage=stage, pipeline=pipeline, request=request, base=base)
+
+
+def _files_lost(pipeline: Pipeline, stage: Stage, base: Base, history: ProjectHistory) -> Wait:
+    """Offers the latest stage from which the lost workspace can be made again."""
+    redo: Base | None = base
+    name = base.stage
+    while redo is not None and redo.run in history.lost_files:
+        name = redo.stage
+        before = pipeline.stage(name)
+        redo = base_of(before, pipeline, history) if before is not None else None
+    return Wait(
+        phase=ProjectPhase.AWAITING_INPUT,
+        reason="BaseMissing",
+        message=f"stage '{stage.name}' goes on from run {base.run} ({base.stage}), whose files were lost with the "
+        f"share; stage '{name}' can make them again",
+        edit=request_line(name, history) if pipeline.stage(name) is not None else None,
+        stage=stage.name,
+    )
 
 
 def _environment_missing(

@@ -8,8 +8,8 @@ from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
 from reconciler.core.names import ProjectName, RecordNumber, StageName, Token, run_directory
 from reconciler.core.nodes import Node
 from reconciler.core.placement import claims_of, limited
-from reconciler.core.records import Aborted, Failed, Lost, Released
-from reconciler.core.status import NodeStatus, RunStatus, StageState, StageStatus, condition
+from reconciler.core.records import Aborted, Claim, Failed, Lost, Released
+from reconciler.core.status import ClaimStatus, NodeStatus, RunStatus, StageState, StageStatus, condition
 
 MASK = "********"
 
@@ -65,6 +65,16 @@ def run_entry(project: ProjectName, run: Run) -> RunStatus:
         inputs=run.created.inputs,
         record=run.last.number if run.last else None,
         token=run.last.token if run.last else None,
+        pipeline=run.created.pipeline,
+        request=run.created.request,
+        is_last=run.created.is_last,
+        base_claim=run.created.base.claim if run.created.base else None,
+        created=run.created.number,
+        claims=tuple(
+            ClaimStatus(record=record.number, node=record.node, at=record.at)
+            for record in run.records
+            if isinstance(record, Claim)
+        ),
     )
 
 

@@ -24,6 +24,7 @@ from reconciler.core.records import (
     Outcome,
     ProjectRecord,
     Purged,
+    Rebuilt,
     Released,
     Restored,
     RunCreated,
@@ -175,6 +176,11 @@ class ProjectHistory:
         if self.records:
             return self.records[-1].commit
         return self.retired.commit if self.retired else None
+
+    @property
+    def lost_files(self) -> frozenset[RunNumber]:
+        """Runs whose files were lost with the share, all rebuildings taken together."""
+        return frozenset(run for record in self.records if isinstance(record, Rebuilt) for run in record.lost)
 
     def run(self, number: RunNumber) -> Run | None:
         return next((run for run in self.runs if run.number == number), None)

@@ -13,7 +13,8 @@ from reconciler.core.records import ProjectRecord, RunRecord
 
 OWN = RunNumber(0)
 """Instead of a run: the project's own records."""
-SHOWN = 3
+SHOWN = 1
+"""As many as fit into a heartbeat, so that all nodes say the same words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -42,8 +43,8 @@ def _is_missing(ledger: Ledger, noted: Noted) -> bool:
     history = ledger.history(noted.project)
     if _is_purged(history, noted):
         return False
-    standing = _standing(history, noted)
-    return standing is None or standing.token != noted.token
+    found = standing(history, noted)
+    return found is None or found.token != noted.token
 
 
 def _is_purged(history: ProjectHistory, noted: Noted) -> bool:
@@ -52,7 +53,8 @@ def _is_purged(history: ProjectHistory, noted: Noted) -> bool:
     return noted.run <= history.retired.run if noted.run else noted.record <= history.retired.record
 
 
-def _standing(history: ProjectHistory, noted: Noted) -> ProjectRecord | RunRecord | None:
+def standing(history: ProjectHistory, noted: Noted) -> ProjectRecord | RunRecord | None:
+    """What the ledger holds under that number."""
     records: tuple[ProjectRecord | RunRecord, ...] = history.records
     if noted.run:
         run = history.run(noted.run)

@@ -119,7 +119,19 @@ class Purged(Record):
     last_run: RunNumber  # 0: there was none
 
 
-ProjectRecord = DesiredSeen | RunCreated | Deleted | Restored | Purged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt(Record):
+    """REBUILT, among a project's records or a run's: what stood here was lost with the share, and nobody knows it.
+
+    The last one of a rebuilding closes a project's history: whoever froze before it finds its next number taken.
+    """
+
+    observed: Commit  # the commit of the branch observed by which the ledger was restored
+    commit: Commit  # of main, by which that was published
+    lost: tuple[RunNumber, ...] = ()  # runs whose files are gone: nothing can start from their workspaces
+
+
+ProjectRecord = DesiredSeen | RunCreated | Deleted | Restored | Purged | Rebuilt
 
 
 # --- the site's records --------------------------------------------------------------------------
@@ -212,4 +224,4 @@ class Lost(Record):
     message: str = ""
 
 
-RunRecord = Claim | Done | Failed | Released | Aborted | Lost
+RunRecord = Claim | Done | Failed | Released | Aborted | Lost | Rebuilt

@@ -53,6 +53,7 @@ def report(
     broken = [_broken(desired, path, branch) for path in broken_projects(desired) if stem(path) not in names]
     return Status(
         commit=desired.commit,
+        share=ledger.share,
         projects=tuple(sorted([*known, *broken], key=lambda project: project.project)),
         nodes=tuple(node_entry(desired, ledger, node) for node in nodes),
         conditions=(

@@ -69,6 +69,15 @@ class StageStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimStatus:
+    """One attempt: the number of its CLAIM among the run's records."""
+
+    record: int
+    node: NodeName
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
     run: RunNumber
     stage: StageName
@@ -95,6 +104,12 @@ class RunStatus:
     inputs: tuple[str, ...] = ()
     record: int | None = None  # number and token of the run's last record
     token: str | None = None
+    pipeline: PipelineName | None = None  # as it was when the run was created
+    request: str | None = None  # the `next` that it answered, in its canonical form
+    is_last: bool = False  # nothing followed this stage in the pipeline
+    base_claim: int | None = None  # of the run ``base``: the claim whose workspace this one began from
+    created: int | None = None  # number of its RUN among the project's records
+    claims: tuple[ClaimStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,3 +163,4 @@ class Status:
     conditions: tuple[Condition, ...] = ()  # of the site: SourceUnreachable, ShareUnreachable, FileBroken, ...
     commit: str | None = None
     version: int = STATUS_VERSION
+    share: str | None = None  # the identity of the share whose ledger this was made from

@@ -202,7 +202,9 @@ def sweep(draft: Draft) -> None:
 
 
 def _why_over(draft: Draft, key: ClaimKey) -> str:
-    """Nothing while the claim is in force, or was never heard of."""
+    """Nothing while the claim is in force, or was never heard of by this very share."""
+    if key.share != draft.ledger.share:
+        return "Superseded"  # the share was rebuilt since, which ended every open claim
     retired = draft.ledger.history(key.project).retired
     if retired is not None and key.run <= retired.run:
         return "Purged"  # while this node was away; no record of the run is left

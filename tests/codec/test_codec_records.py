@@ -58,7 +58,7 @@ def test_a_record_reads_back_as_it_was_written(record: Any) -> None:
 
 def test_every_kind_of_record_has_its_word() -> None:
     assert set(KINDS) == {
-        "DESIRED", "RUN", "DELETED", "RESTORED", "PURGED", "REWRITE_ACCEPTED",
+        "DESIRED", "RUN", "DELETED", "RESTORED", "PURGED", "REWRITE_ACCEPTED", "REBUILT",
         "CLAIM", "DONE", "FAILED", "RELEASED", "ABORTED", "LOST", "NODE",
     }  # fmt: skip
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.codec.heartbeat import WIDTH
 from reconciler.codec.noted import noted as noted_in
 from reconciler.codec.noted import version
 from reconciler.codec.observed import fold
@@ -119,9 +120,9 @@ def test_on_a_ledger_that_lacks_records_nothing_is_decided() -> None:
 def test_people_read_what_to_do_in_the_width_of_a_heartbeat() -> None:
     many = missing(Ledger(share=SHARE), noted(DAY_TWO))
     assert len(many) > SHOWN
-    assert "winslow rebuild. Missing: record 4 of crossing, record 2 of crossing's run 1" in told(many)
+    assert "winslow rebuild. Missing: record 4 of crossing" in told(many)
     assert told(many).endswith(f"and {len(many) - SHOWN} more")
-    assert told(many).index("winslow rebuild") < 200
+    assert len(told(many)) < WIDTH - 20
 
 
 @pytest.mark.parametrize(

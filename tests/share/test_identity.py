@@ -52,7 +52,7 @@ def test_another_share_in_the_same_place_is_refused(share: SharedDirectory, root
 
 def test_a_share_of_a_newer_format_is_left_alone(share: SharedDirectory, root: Path) -> None:
     """What an older Winslow would make of it nobody knows."""
-    (root / "winslow.json").write_text(json.dumps({"format": 2, "share": share.identity()}))
+    (root / "winslow.json").write_text(json.dumps({"format": 3, "share": share.identity()}))
     with pytest.raises(ShareUnavailable, match="update Winslow here"):
         share.publish_project(CROSSING, a_seen(1))
 

@@ -45,12 +45,22 @@ class DockerRuntime:
 
     name = "docker"
 
-    def __init__(self, config: DockerConfig, *, boot: str, node: NodeName, share: ShareId) -> None:
+    def __init__(
+        self,
+        config: DockerConfig,
+        *,
+        boot: str,
+        node: NodeName,
+        share: ShareId,
+        replaced: frozenset[ShareId] = frozenset(),
+    ) -> None:
+        """``replaced`` are identities that the share had before: what was started under them is still ours to stop."""
         self._config = config
         self._boot = boot
         self._node = node
         self._share = share
         self._labels = [f"{SHARE}={share}", f"{NODE}={node}"]
+        self._replaced = [[f"{SHARE}={former}", f"{NODE}={node}"] for former in sorted(replaced)]
         self._engine = Engine(config.host)
         self._resolved: dict[str, tuple[str, float]] = {}
 
@@ -92,7 +102,8 @@ class DockerRuntime:
 
     def list(self) -> Sequence[Container]:
         with self._engine.asked() as api:
-            listed = api.containers(all=True, filters={"label": self._labels})
+            kinds = [self._labels, *self._replaced]
+            listed = [one for labels in kinds for one in api.containers(all=True, filters={"label": labels})]
         found = (created_container(one) if one["State"] == "created" else self._inspect(one["Id"]) for one in listed)
         return [container for container in found if container is not None]
 

@@ -41,13 +41,22 @@ class ProcessRuntime:
     name = "process"
 
     def __init__(
-        self, config: ProcessConfig, *, local: Path, boot: str, node: NodeName, share: ShareId, spawn: Spawn = HERE
+        self,
+        config: ProcessConfig,
+        *,
+        local: Path,
+        boot: str,
+        node: NodeName,
+        share: ShareId,
+        replaced: frozenset[ShareId] = frozenset(),
+        spawn: Spawn = HERE,
     ) -> None:
+        """``replaced`` are identities that the share had before: what was started under them is still ours to stop."""
         self._config = config
         self._directory = local / "process"
         self._boot = boot
         self._node = node
-        self._share = share
+        self._shares = {share, *replaced}
         self._spawn = spawn
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -162,7 +171,7 @@ class ProcessRuntime:
             lost = found["ended_at"] is None
         labels = found["labels"]
         key = key_of(labels)
-        if key is None or labels.get(SHARE) != self._share or labels.get(NODE) != self._node:
+        if key is None or labels.get(SHARE) not in self._shares or labels.get(NODE) != self._node:
             return None
         over = lost or found["ended_at"] is not None
         return Container(

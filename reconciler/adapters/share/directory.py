@@ -33,16 +33,17 @@ from reconciler.errors import RecordUnreadable
 class SharedDirectory:
     """One per process. Methods raise ShareUnavailable; they may block for as long as NFS does."""
 
-    def __init__(self, root: Path, *, writer: str = "reader", files: Files = MOUNTED) -> None:
+    def __init__(self, root: Path, *, writer: str = "reader", files: Files = MOUNTED, rebuilds: bool = False) -> None:
         """``writer`` names this process in private files' names, so that nobody's drafts collide."""
         self.layout = Layout(root)
         self._files = files
         self._writer = writer
-        self._identity = Identity(self.layout, files)
+        self._identity = Identity(self.layout, files, rebuilds=rebuilds)
         self._attempts = Attempts(self.layout, files)
-        self._ledger = LedgerFiles(self.layout, files, self._attempts, writer=writer)
+        check = self._identity.read
+        self._ledger = LedgerFiles(self.layout, files, self._attempts, writer=writer, check=check)
         self._node_records: RecordStore[NodeRecord] = RecordStore(
-            self.layout.tmp, loader(NodeRecord), writer=writer, files=files
+            self.layout.tmp, loader(NodeRecord), writer=writer, files=files, check=check
         )
         self._emptying = threading.Lock()
 
@@ -57,6 +58,11 @@ class SharedDirectory:
     def identity(self) -> ShareId:
         """The share's UUID, read anew. ShareUnavailable if this is not a share, or not the one we began with."""
         return self._identity.read()
+
+    def replaced(self) -> frozenset[ShareId]:
+        """Identities that this share had before it was rebuilt: what still carries one of them is superseded."""
+        self._identity.read()
+        return self._identity.replaced
 
     # --- the ledger ---
 

@@ -10,7 +10,7 @@ from reconciler.adapters.share.attempts import Attempts
 from reconciler.adapters.share.files import Files
 from reconciler.adapters.share.layout import Layout
 from reconciler.adapters.share.names import is_there
-from reconciler.adapters.share.records import RecordStore, record_name
+from reconciler.adapters.share.records import RecordStore, Sharing, record_name
 from reconciler.adapters.share.retired import RetiredProjects
 from reconciler.codec.records import dump_record, load_record
 from reconciler.core.ledger import Ledger, ProjectHistory, Retired, Run, RunPhase
@@ -25,6 +25,7 @@ from reconciler.core.records import (
     Lost,
     ProjectRecord,
     Purged,
+    Rebuilt,
     Released,
     Restored,
     RewriteAccepted,
@@ -52,20 +53,21 @@ def loader(*kinds: type[R]) -> Callable[[bytes], R]:
 class LedgerFiles:
     """Remembers what can't change: records, dates, settled runs. Raises OSError as ``files`` does."""
 
-    def __init__(self, layout: Layout, files: Files, attempts: Attempts, *, writer: str) -> None:
+    def __init__(
+        self, layout: Layout, files: Files, attempts: Attempts, *, writer: str, check: Callable[[], object]
+    ) -> None:
         self.retired = RetiredProjects(layout, files, loader(Purged))
         self._layout = layout
         self._files = files
         self._attempts = attempts
+        shared: Sharing = {"writer": writer, "files": files, "check": check}
         self._projects: RecordStore[ProjectRecord] = RecordStore(
-            layout.tmp, loader(DesiredSeen, RunCreated, Deleted, Restored, Purged), writer=writer, files=files
+            layout.tmp, loader(DesiredSeen, RunCreated, Deleted, Restored, Purged, Rebuilt), **shared
         )
         self._runs: RecordStore[RunRecord] = RecordStore(
-            layout.tmp, loader(Claim, Done, Failed, Released, Aborted, Lost), writer=writer, files=files
+            layout.tmp, loader(Claim, Done, Failed, Released, Aborted, Lost, Rebuilt), **shared
         )
-        self._site: RecordStore[SiteRecord] = RecordStore(
-            layout.tmp, loader(RewriteAccepted), writer=writer, files=files
-        )
+        self._site: RecordStore[SiteRecord] = RecordStore(layout.tmp, loader(RewriteAccepted), **shared)
         self._deleted_at: dict[Path, datetime] = {}
         self._started: dict[Path, datetime] = {}
         self._settled: dict[Token, Run] = {}  # final, output published: nothing about them changes any more

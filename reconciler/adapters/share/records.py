@@ -10,7 +10,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypedDict, TypeVar
 
 from reconciler.adapters.share.files import MOUNTED, Files
 from reconciler.adapters.share.names import is_there, make_below
@@ -24,11 +24,36 @@ def record_name(number: int) -> str:
 R = TypeVar("R")
 
 
+class Sharing(TypedDict):
+    """What all stores of one share have in common."""
+
+    writer: str
+    files: Files
+    check: Callable[[], object]
+
+
+def _unchecked() -> None:
+    pass
+
+
 class RecordStore(Generic[R]):
     """Records of one kind below any directory. Immutable once read, hence cached for as long as we live."""
 
-    def __init__(self, tmp: Path, load: Callable[[bytes], R], *, writer: str, files: Files = MOUNTED) -> None:
-        """``writer`` names this process in private files' names, so that nobody's drafts collide."""
+    def __init__(
+        self,
+        tmp: Path,
+        load: Callable[[bytes], R],
+        *,
+        writer: str,
+        files: Files = MOUNTED,
+        check: Callable[[], object] = _unchecked,
+    ) -> None:
+        """``writer`` names this process in private files' names, so that nobody's drafts collide.
+
+        ``check`` raises if this is not our share any more. It is asked between draft and link, and who rebuilds a share
+        first changes what it reads, then empties ``tmp/``: a node that froze after its check finds its draft gone.
+        """
+        self._check = check
         self._tmp = tmp
         self._load = load
         self._writer = writer
@@ -39,14 +64,17 @@ class RecordStore(Generic[R]):
     def read(self, directory: Path, *, above: int = 0) -> tuple[R, ...]:
         """All records ``above`` a number, in order, without a gap: a listing that runs ahead of itself is an old view.
 
-        What stands at or below that number belongs to nobody: a frozen node's late word to a namesake.
+        What stands at or below that number belongs to nobody: a frozen node's late word to a namesake. What was there
+        and is not any more, was taken away by who put the share back to an older state: then we don't know it either.
         """
         with self._lock:
             known = self._seen.setdefault((directory, above), [])
             try:
-                names = self._files.names(directory)
+                names = self._names(directory)
             except (FileNotFoundError, NotADirectoryError):  # not there yet; or a stray file beside the projects
                 return tuple(known)
+            while known and record_name(above + len(known)) not in names:
+                known.pop()
             while (name := record_name(above + len(known) + 1)) in names:
                 try:
                     known.append(self._load(self._files.read(directory / name)))
@@ -55,6 +83,14 @@ class RecordStore(Generic[R]):
                 except (PermissionError, IsADirectoryError) as error:  # this one history's trouble, not the share's
                     raise RecordUnreadable(f"{directory / name} can't be read: {error.strerror}") from error
             return tuple(known)
+
+    def _names(self, directory: Path) -> set[str]:
+        try:
+            return self._files.names(directory)
+        except FileNotFoundError:  # perhaps only remembered from before somebody made it
+            for above in (directory.parent.parent, directory.parent):
+                self._files.refresh(above)
+            return self._files.names(directory)
 
     def publish(self, directory: Path, number: int, content: bytes, token: str, *, within: Path | None = None) -> bool:
         """True if record ``number`` is ours, False if somebody else's stands there.
@@ -69,6 +105,7 @@ class RecordStore(Generic[R]):
         target = directory / record_name(number)
         failure: OSError | None = None
         try:
+            self._check()
             self._files.link(draft, target)
         except OSError as error:  # decided below, by what stands there
             failure = error
