@@ -28,6 +28,7 @@ from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
 from reconciler.cli.doctor.command import doctor
 from reconciler.cli.edits import EDITS
+from reconciler.cli.node_commands import node_app
 from reconciler.cli.options import ConfigOption
 from reconciler.cli.output import err, text
 from reconciler.errors import WinslowError
@@ -37,6 +38,10 @@ DEBUG = "WINSLOW_DEBUG"
 
 class Commands(TyperGroup):
     """Wrong values are told without the checking library's own prefix."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In our own order, the groups among them."""
+        return list(COMMANDS)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -75,7 +80,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
 }
 for _name, _command in COMMANDS.items():
-    app.command(_name, epilog=EPILOG)(_command)
+    if _name == "node":
+        app.add_typer(node_app, name=_name)
+    else:
+        app.command(_name, epilog=EPILOG)(_command)
 
 
 def _say_version(wanted: bool) -> None:

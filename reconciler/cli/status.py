@@ -167,11 +167,18 @@ def _nodes(nodes: Iterable[NodeStatus]) -> Table:
     for node in nodes:
         life = {True: Text("live", "green"), False: Text(_silent(node), "red"), None: Text("")}[node.live]
         gpus = f", {len(node.gpus)} GPUs" if node.gpus else ""
-        offers = f"{node.cpus:g} cpus, {size(node.memory)}{gpus}{', drained' if node.drained else ''}"
+        offers = f"{node.cpus:g} cpus, {size(node.memory)}{gpus}{_drained(node)}"
         table.add_row(
             Text(INDENT) + text(node.node), life, text(node.runtime), Text(offers), text(", ".join(node.running))
         )
     return table
+
+
+def _drained(node: NodeStatus) -> str:
+    if not node.drained:
+        return ""
+    is_empty = any(one.type == "Drained" for one in node.conditions)
+    return ", drained: safe to switch off" if is_empty else ", draining"
 
 
 def _silent(node: NodeStatus) -> str:

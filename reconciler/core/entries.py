@@ -1,15 +1,16 @@
 """One entry of the report each: a stage of a project, one of its runs, a node."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from reconciler.core.desired import Desired, NodePolicy, Secret
 from reconciler.core.environment import Setting
 from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
-from reconciler.core.names import ProjectName, RecordNumber, StageName, Token, run_directory
+from reconciler.core.names import NodeName, ProjectName, RecordNumber, StageName, Token, run_directory
 from reconciler.core.nodes import Node
 from reconciler.core.placement import claims_of, limited
 from reconciler.core.records import Aborted, Claim, Failed, Lost, Released
-from reconciler.core.status import ClaimStatus, NodeStatus, RunStatus, StageState, StageStatus, condition
+from reconciler.core.status import ClaimStatus, Condition, NodeStatus, RunStatus, StageState, StageStatus, condition
 
 MASK = "********"
 
@@ -110,5 +111,19 @@ def node_entry(desired: Desired, ledger: Ledger, node: Node) -> NodeStatus:
         running=tuple(running),
         started_at=node.record.at,
         versions=node.record.versions,
-        conditions=tuple(condition(kind, message) for kind, message in sorted(node.conditions.items())),
+        conditions=(
+            *_draining(node.name, policy, running),
+            *(condition(kind, message) for kind, message in sorted(node.conditions.items())),
+        ),
     )
+
+
+def _draining(node: NodeName, policy: NodePolicy, running: Sequence[str]) -> tuple[Condition, ...]:
+    """Whoever drains a node wants to know when it is empty."""
+    if not policy.drained:
+        return ()
+    why = f"drained in nodes/{node}.yaml"
+    if running:
+        does = "hands over" if policy.hand_over else "still runs"
+        return (condition("Draining", f"{why}; {does} {', '.join(running)}"),)
+    return (condition("Drained", f"{why}; nothing runs there any more: it is safe to switch off"),)

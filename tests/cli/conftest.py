@@ -17,7 +17,7 @@ from reconciler.cli.demo.layout import Layout, make
 from reconciler.cli.git import commit, git
 from reconciler.cli.main import main
 from reconciler.codec.observed import fold
-from reconciler.core.status import Condition, ProjectStatus, Status
+from reconciler.core.status import Condition, NodeStatus, ProjectStatus, Status
 
 PIPELINE = """\
 name: Greeting
@@ -182,9 +182,12 @@ class Remote:
     def hook(self, name: str, script: str) -> None:
         write_script(self.path / "hooks" / name, script)
 
-    def publish(self, *projects: ProjectStatus, conditions: tuple[Condition, ...] = ()) -> None:
+    def publish(
+        self, *projects: ProjectStatus, conditions: tuple[Condition, ...] = (), nodes: tuple[NodeStatus, ...] = ()
+    ) -> None:
         """As a node does: the branch observed."""
-        files = fold(Status(projects=projects, nodes=(), commit=self.git("rev-parse", "main"), conditions=conditions))
+        commit = self.git("rev-parse", "main")
+        files = fold(Status(projects=projects, nodes=nodes, commit=commit, conditions=conditions))
         with tempfile.TemporaryDirectory() as folder:
             environment = {"GIT_INDEX_FILE": f"{folder}/index"}
             for path, content in files.items():

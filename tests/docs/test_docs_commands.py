@@ -2,24 +2,28 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from reconciler.cli.codes import Exit
+from reconciler.cli.edits import NODE_EDITS
 from reconciler.cli.main import COMMANDS, app
 from tests.docs.conftest import Page
 
+EVERY = [*COMMANDS, *(f"node {name}" for name in NODE_EDITS)]
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 CALL = re.compile(r"\bwinslow (?:--config \S+ )?([a-z][a-z-]*)\b")
 
 
 def options(command: str) -> set[str]:
     """The long options of a command, as typer knows them."""
-    group = typer.main.get_command(app)
-    parameters = group.commands[command].params  # type: ignore[attr-defined]
-    return {name for parameter in parameters for name in parameter.opts if name.startswith("--")}
+    found: Any = typer.main.get_command(app)
+    for name in command.split():
+        found = found.commands[name]
+    return {name for parameter in found.params for name in parameter.opts if name.startswith("--")}
 
 
 def called(page: Page) -> set[str]:
@@ -43,7 +47,7 @@ def test_calls_are_found_in_blocks_and_spans(pages: list[Page]) -> None:
     assert called(pages[0]) >= {"init", "node", "status"}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_command_has_a_section_with_its_options(name: str, docs: dict[str, Page]) -> None:
     """Neither a forgotten option nor an invented one."""
     text = docs["cli"].section(f"winslow {name}").text
@@ -66,10 +70,10 @@ def test_a_shared_option_names_its_commands(option: str, docs: dict[str, Page]) 
     assert named in (having, set())  # "all that look at a site" names none
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", EVERY)
 def test_help_answers(name: str) -> None:
     """The page says that every command has it."""
-    assert CliRunner().invoke(app, [name, "--help"]).exit_code == 0
+    assert CliRunner().invoke(app, [*name.split(), "--help"]).exit_code == 0
 
 
 def codes(page: Page) -> Mapping[str, str]:

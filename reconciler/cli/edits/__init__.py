@@ -6,7 +6,7 @@ becomes a commit is one flow for all of them (``carry_out``), in any clone (``cl
 
 from collections.abc import Callable
 
-from reconciler.cli.edits import fields, files, requests
+from reconciler.cli.edits import fields, files, nodes, requests
 from reconciler.cli.edits.command import edit_command
 from reconciler.cli.edits.state import Edit
 
@@ -26,3 +26,5 @@ _DECISIONS: dict[str, Callable[..., Edit]] = {
     "restore": files.restore,
 }
 EDITS = {name: edit_command(decide) for name, decide in _DECISIONS.items()}
+NODE_EDITS = {"drain": edit_command(nodes.drain), "undrain": edit_command(nodes.undrain)}
+"""Below ``winslow node``."""

@@ -14,7 +14,8 @@ from reconciler.codec.observed import unfold
 from reconciler.codec.tree import StateTree
 from reconciler.codec.validate import Kind
 from reconciler.core.desired import Desired, Pipeline, Project
-from reconciler.core.names import Blob, ProjectName
+from reconciler.core.ledger import RunPhase
+from reconciler.core.names import Blob, ProjectName, run_directory
 from reconciler.core.status import ProjectStatus
 from reconciler.errors import BadInput, RecordUnreadable
 
@@ -102,6 +103,37 @@ class State:
             return self.status(name)
         except RecordUnreadable:
             return None
+
+    def text(self, path: str) -> str | None:
+        """Any file as it is; None if there is none."""
+        blob = self._tree.files().get(path)
+        return None if blob is None else _decoded(self._tree.read(blob), path)
+
+    def nodes(self) -> list[str]:
+        """Names of all nodes: those that have joined, as far as it was published, and those that have a file."""
+        known = [*self._tree.files(), *(self._reported.files() if self._reported else {})]
+        found = (placed(path) for path in known if path.startswith("nodes/"))
+        return sorted({place.stem for place in found if isinstance(place, Place) and place.kind is Kind.NODE})
+
+    def runs_on(self, node: str) -> list[str]:
+        """What the node runs, as it was last published: ``flight-07/0004-detect``. Only such files are parsed."""
+        if self._reported is None:
+            return []
+        going = ("phase: Running", "phase: Starting")
+        projects = set()
+        for path, blob in self._reported.files().items():
+            parts = path.split("/")
+            if parts[0] == "projects" and "runs" in parts:
+                told = self._reported.read(blob).decode(errors="replace")
+                if node in told and any(phase in told for phase in going):
+                    projects.add(parts[1])
+        return [
+            f"{name}/{run_directory(run.run, run.stage)}"
+            for name in sorted(projects)
+            if (status := self.glance(name))
+            for run in status.runs
+            if run.node == node and run.phase in (RunPhase.STARTING, RunPhase.RUNNING)
+        ]
 
     def held(self) -> bool:
         """Did the nodes last say that they hold on to an older commit, main being rewritten?"""
