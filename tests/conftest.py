@@ -13,6 +13,12 @@ settings.register_profile("winslow", deadline=None, suppress_health_check=[Healt
 settings.load_profile("winslow")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("simulation", "deterministic simulation (tests/simulation)")
+    group.addoption("--seeds", type=int, default=300, help="how many histories to simulate (default: 300)")
+    group.addoption("--seed", type=int, default=None, help="simulate this one history alone")
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """A docker engine with the test image, or a skip that says how to get one."""
