@@ -1,6 +1,7 @@
 """Between a mount and its server: requests and replies that are cut off, lost, late, or asked for again."""
 
 import errno
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -84,6 +85,9 @@ class Connection:
         return value  # type: ignore[return-value]  # there is one, for there is no error
 
     def _send(self, told: str, effect: Effect[T]) -> None:
+        dead = sys.exception()
+        if dead is not None and not isinstance(dead, Exception):
+            raise dead  # we are called by its ``finally``, which a killed process never comes to
         try:
             self._scheduler.pause(told)
             if not self._reaches or self._server.is_down:
@@ -117,8 +121,10 @@ class Connection:
         return None, OSError(errno.EEXIST, "File exists") if names_exist else OSError(errno.EIO, "Input/output error")
 
     def _leave_behind(self, effect: Effect[T]) -> None:
-        """Half of what a dead caller had asked for happens: soon, or once the network lets it pass; after a loss of
-        power only what was sent."""
+        """Half of what a dead caller had asked for happens: soon, or once the network lets it pass.
+
+        What a cut kept from being sent needs a machine that still runs.
+        """
         chance = self._scheduler.random
         if chance.random() < 0.5:
             return
