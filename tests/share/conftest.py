@@ -1,4 +1,7 @@
-"""Real directories; where a test must fill or seal a file system, a small tmpfs of its own (needs root)."""
+"""Real directories; where a test must fill or seal a file system, a small tmpfs of its own (needs root).
+
+What asks only the share's own code runs over the simulated NFS client as well (``place``).
+"""
 
 import contextlib
 import os
@@ -9,6 +12,18 @@ from pathlib import Path
 import pytest
 
 from reconciler.adapters.share import SharedDirectory
+from reconciler.adapters.share.files import MOUNTED
+from tests.share.place import Place
+from tests.simulation.plain_scheduler import PlainScheduler
+from tests.simulation.share import SimServer
+
+
+@pytest.fixture(params=["disk", "simulated"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "disk":
+        return Place(tmp_path / "share", lambda _: MOUNTED)
+    server = SimServer(PlainScheduler())
+    return Place(server.root, server.mount)
 
 
 @pytest.fixture

@@ -12,12 +12,10 @@ import pytest
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.adapters.share.records import RecordStore, record_name
-from reconciler.codec.records import dump_record
-from reconciler.core.ledger import Run
-from reconciler.core.names import ProjectName, Token
+from reconciler.core.names import Token
 from reconciler.core.records import Claim
-from reconciler.errors import RecordUnreadable, ShareUnavailable
-from tests.fakes.build import CROSSING, a_claim, a_created, a_seen, done, failed
+from reconciler.errors import ShareUnavailable
+from tests.fakes.build import CROSSING, a_claim, a_created, done, failed
 
 CREATED = a_created(1, "detect", number=2)
 
@@ -117,21 +115,6 @@ def test_a_link_that_failed_for_good_is_an_error_not_a_lost_race(
         share.publish_run(CROSSING, CREATED, claim(1, "mine"))
 
 
-def test_publishing_the_same_record_twice_is_true_twice(share: SharedDirectory) -> None:
-    """A reply that was lost on the way up makes a caller ask again."""
-    assert share.publish_run(CROSSING, CREATED, claim(1, "mine"))
-    assert share.publish_run(CROSSING, CREATED, claim(1, "mine"))
-
-
-def test_a_gap_ends_the_history(share: SharedDirectory, root: Path) -> None:
-    for number in (1, 2, 4):
-        assert share.publish_run(CROSSING, CREATED, claim(number, f"t{number}"))
-    run = share.read_run(CROSSING, CREATED)
-    assert [record.number for record in run.records] == [1, 2]
-    assert share.publish_run(CROSSING, CREATED, claim(3, "t3"))
-    assert [record.number for record in share.read_run(CROSSING, CREATED).records] == [1, 2, 3, 4]
-
-
 def test_a_record_that_was_read_is_never_read_again(
     share: SharedDirectory, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,43 +148,6 @@ def test_a_final_run_is_not_even_listed_again(share: SharedDirectory, monkeypatc
     assert share.read_run(CROSSING, CREATED).is_final
 
 
-def test_everything_that_was_published_is_read_back(share: SharedDirectory, root: Path) -> None:
-    seen = a_seen(1)
-    assert share.publish_project(CROSSING, seen)
-    assert share.publish_project(CROSSING, CREATED)
-    assert share.publish_run(CROSSING, CREATED, a_claim())
-    assert share.publish_run(CROSSING, CREATED, done())
-    for reader in (share, SharedDirectory(root)):
-        history = reader.read().history(CROSSING)
-        assert history.records == (seen, CREATED)
-        assert history.runs == (Run(created=CREATED, records=(a_claim(), done())),)
-
-
-def test_an_unreadable_record_costs_its_project_and_no_other(share: SharedDirectory, root: Path) -> None:
-    share.publish_project(CROSSING, a_seen(1))
-    share.publish_project(ProjectName("ulm"), a_seen(1))
-    (root / "projects/crossing/records" / record_name(2)).write_text('{"kind": "RUN"')
-    ledger = share.read()
-    assert list(ledger.projects) == ["ulm"]
-    assert "00000002.json" in ledger.unreadable[CROSSING]
-
-
-def test_a_record_of_another_kind_is_refused(share: SharedDirectory, root: Path) -> None:
-    directory = root / "projects/crossing/runs/0001-detect/records"
-    directory.mkdir(parents=True)
-    (directory / record_name(1)).write_bytes(dump_record(a_seen(1)))
-    with pytest.raises(RecordUnreadable, match="DesiredSeen record stands where it doesn't belong"):
-        share.read_run(CROSSING, CREATED)
-
-
-def test_stray_files_beside_the_projects_and_nodes_disturb_nobody(share: SharedDirectory, root: Path) -> None:
-    for place in (root / "projects", root / "nodes"):
-        (place / ".nfs000012").write_text("still open somewhere")
-    share.publish_project(CROSSING, a_seen(1))
-    assert list(share.read().projects) == [CROSSING]
-    assert share.read_nodes() == {}
-
-
 def test_a_draft_that_could_not_be_written_is_not_left_behind(
     share: SharedDirectory, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,8 +159,3 @@ def test_a_draft_that_could_not_be_written_is_not_left_behind(
         share.publish_run(CROSSING, CREATED, claim(1, "mine"))
     assert not list((root / "tmp").iterdir())
     assert share.read_run(CROSSING, CREATED).records == ()
-
-
-def test_numbers_have_eight_digits(share: SharedDirectory, root: Path) -> None:
-    share.publish_run(CROSSING, CREATED, claim(1, "mine"))
-    assert (root / "projects/crossing/runs/0001-detect/records/00000001.json").exists()
