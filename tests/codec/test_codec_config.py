@@ -17,6 +17,7 @@ runtime: process
 poll: 5s
 labels: {room: lab-2}
 listen: 127.0.0.1:9464
+advertise: lab-2.example:9464
 hook_token_file: token
 secrets_dir: /etc/winslow/secrets
 reserve: {cpus: 1, memory: 2GiB}
@@ -42,6 +43,7 @@ def test_a_whole_configuration_is_read_with_paths_from_its_directory(
         poll=timedelta(seconds=5),
         labels={"room": "lab-2"},
         listen="127.0.0.1:9464",
+        advertise="lab-2.example:9464",
         hook_token_file=tmp_path / "etc/token",
         secrets_dir=Path("/etc/winslow/secrets"),
         reserve=Reserve(cpus=1.0, memory=2 << 30),

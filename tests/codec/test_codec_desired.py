@@ -21,6 +21,7 @@ from reconciler.core.desired import (
     StageOverride,
     Then,
 )
+from reconciler.core.problems import Severity
 from reconciler.errors import BadInput
 
 History = Callable[..., Any]
@@ -114,6 +115,23 @@ def test_the_designs_examples_become_what_they_say(history: History) -> None:
         "lab-2": NodePolicy(labels={"room": "lab-2"}, drained=True, cpus=8.0, memory=32 << 30, gpus=1)
     }
     assert desired.site.environment == {"TZ": "UTC"}
+
+
+def test_a_stages_ttl_below_three_heartbeats_is_told_where_it_stands(history: History) -> None:
+    flow = "stages:\n  - {name: detect, image: x, ttl: 20s}\n  - {name: report, image: x, ttl: 1m30s}\n"
+    slow = {**GOOD, "winslow.yaml": SITE + "heartbeat: 10s\n", "pipelines/flow.yaml": flow}
+    desired = load(history(slow))
+    assert [stage.ttl for stage in desired.pipelines["flow"].stages] == [timedelta(seconds=20), timedelta(seconds=90)]  # type: ignore[index]
+    [problem] = desired.problems
+    assert str(problem).startswith("pipelines/flow.yaml:2:35: ")
+    assert "30s counts instead" in problem.message
+    assert problem.severity is Severity.WARNING
+    assert told(load(history({**slow, "winslow.yaml": SITE}))) == []
+
+
+def test_a_drained_node_may_hand_over(history: History) -> None:
+    desired = load(history({**GOOD, "nodes/lab.yaml": "drained: true\nhand_over: true\n"}))
+    assert desired.nodes == {"lab": NodePolicy(drained=True, hand_over=True)}
 
 
 def test_a_broken_file_is_represented_by_its_last_good_version(history: History) -> None:

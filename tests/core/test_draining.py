@@ -9,7 +9,8 @@ from reconciler.core.actions import FinishRun, PublishRun, RemoveContainer, Star
 from reconciler.core.containers import Container, ContainerState
 from reconciler.core.desired import Desired, NodePolicy
 from reconciler.core.draft import Plan
-from reconciler.core.ledger import Run, RunPhase
+from reconciler.core.entries import node_entry
+from reconciler.core.ledger import Ledger, Run, RunPhase
 from reconciler.core.names import Commit
 from reconciler.core.plan import plan
 from reconciler.core.records import Claim, Released
@@ -172,3 +173,21 @@ def test_draining_starts_nothing_on_the_node_itself() -> None:
     world = a_world(EMPTY).settle()
     after = [one for name, one in world.applied if name == A and isinstance(one, StartContainer)]
     assert len(after) == 1
+
+
+# --- what people see ---
+
+
+def shown(ledger: Ledger, policy: NodePolicy) -> list[tuple[str, str]]:
+    entry = node_entry(drained(policy), ledger, a_node("a"))
+    return [(one.type, one.message) for one in entry.conditions]
+
+
+def test_people_see_what_still_runs_on_a_draining_node_and_when_it_is_empty() -> None:
+    busy, empty = a_ledger(MINE), a_ledger(a_run())
+    assert shown(busy, DRAIN) == [("Draining", "drained in nodes/a.yaml; still runs crossing/0001-detect")]
+    assert shown(busy, EMPTY) == [("Draining", "drained in nodes/a.yaml; hands over crossing/0001-detect")]
+    [(kind, message)] = shown(empty, DRAIN)
+    assert kind == "Drained"
+    assert "safe to switch off" in message
+    assert shown(busy, NodePolicy()) == []

@@ -45,6 +45,8 @@ FILES: Files = {
     **{path_of(name): {"name": name} for name in PROJECTS},
 }
 
+DRAINED: dict[str, Any] = {"drained": True}
+HANDS_OVER: dict[str, Any] = {"drained": True, "hand_over": True}
 nodes = st.sampled_from(NODES).map(NodeName)
 projects = st.sampled_from(PROJECTS).map(ProjectName)
 numbers = st.sampled_from([0, 0, 0, 0, 0, 0, 0, -1, 1, 2])
@@ -143,6 +145,15 @@ class Histories(RuleBasedStateMachine):
             self.undisturbed(rounds=4)
             self.world.now += days * 86400.0
             self.undisturbed(rounds=4)
+
+    @rule(node=nodes, policy=st.sampled_from([None, DRAINED, HANDS_OVER, HANDS_OVER]), promptly=st.booleans())
+    def drain(self, node: NodeName, policy: dict[str, Any] | None, promptly: bool) -> None:
+        """Or take it back into service; nodes with an older view must not release what it is to keep."""
+        note(f"commit {self.git.newest + 1}: {node} {policy}")
+        others = {path: content for path, content in self.git.files.items() if path != f"nodes/{node}.yaml"}
+        self.git.commit(others if policy is None else {**others, f"nodes/{node}.yaml": policy})
+        if promptly:
+            self.undisturbed(rounds=4, code=None)
 
     @rule(project=projects)
     def put_back(self, project: ProjectName) -> None:
@@ -342,6 +353,7 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Once everybody is back, the world comes to rest, and every project says why."""
+        self.git.commit({path: content for path, content in self.git.files.items() if not path.startswith("nodes/")})
         self.world.recover()
         self.world.exit_code = lambda container: 0
         self.world.settle(turns=300, seconds=7200.0)
