@@ -121,8 +121,8 @@ class Applier:
                 return self._work("start", key, project, lambda: self._start(action, key))
             case FollowContainer(project=project, run=run, claim=claim, container=container):
                 log.info("container_adopted", project=project, run=run.number, state=container.state)
-                follow = self._attempts.follow
-                return self._work("follow", container.key, project, lambda: follow(project, run, claim, container))
+                adopt = self._attempts.adopt
+                return self._work("follow", container.key, project, lambda: adopt(project, run, claim, container))
             case FinishRun(project=project, run=run, claim=claim, container=container):
                 return self._attempts.finish(project, run, claim, container)
             case StopContainer(project=project, container=container):

@@ -62,11 +62,23 @@ class Attempts:
         if self._share.read_run(project, run.created).claim != claim:
             raise Superseded(f"run {run.number} of {project} was taken over while it was prepared")
         container = self._runtime.start(order, image_digest=digest)
-        started = container.started_at or self._clock.now()
-        self._share.add_event(project, run, claim, started, "started", node=self._config.name, image_digest=digest)
+        self._note_start(project, run, claim, container)
         self._containers.put(container)
         log.info("container_started", project=project, run=run.number, stage=run.stage, claim=claim.number)
         return container
+
+    def _note_start(self, project: ProjectName, run: Run, claim: Claim, container: Container) -> None:
+        at, digest = container.started_at or self._clock.now(), container.image_digest
+        self._share.add_event(project, run, claim, at, "started", node=self._config.name, image_digest=digest)
+
+    def adopt(self, project: ProjectName, run: Run, claim: Claim, container: Container) -> None:
+        """Follow what was found running or ended. Whoever started it may have died before it could note that.
+
+        Without the note a container that somebody removes would be taken for one that was never started.
+        """
+        if run.started_at is None:
+            self._note_start(project, run, claim, container)
+        self.follow(project, run, claim, container)
 
     def follow(self, project: ProjectName, run: Run, claim: Claim, container: Container) -> None:
         """Write the log until the container has ended; then its end can be recorded."""
