@@ -27,6 +27,7 @@ class Containers:
         self._known: dict[ClaimKey, Container] = {}
         self._refreshed: float | None = None
         self._changes = 0
+        self._asked = 0
         self.engine_error = ""
         self.outage: Outage | None = None  # the last one that is over
         self._answered_at = clock.now()
@@ -54,7 +55,7 @@ class Containers:
 
     def refresh(self) -> None:
         with self._lock:
-            before = self._changes
+            before, asked = self._changes, self._asked
         try:
             listed = {container.key: container for container in self._runtime.list()}
         except EngineUnavailable as error:
@@ -72,7 +73,7 @@ class Containers:
             if before != self._changes:
                 return  # something changed while we listed: that answer may be older than what we know
             self._known = {**self._ended(), **listed}
-            self._refreshed = self._clock.monotonic()
+            self._refreshed = self._clock.monotonic() if asked == self._asked else None
 
     def _ended(self) -> dict[ClaimKey, Container]:
         """Whose end is known, and their logs complete: somebody may tidy them up before their end is recorded.
@@ -100,7 +101,10 @@ class Containers:
             self.summaries.pop(key, None)
 
     def forget_listing(self) -> None:
-        """Make the next snapshot ask the engine; a listing under way may be older than the reason to ask."""
+        """Make the next snapshot ask the engine; a listing under way may be older than the reason to ask.
+
+        It counts nevertheless: a first one that did not would look like an engine without containers.
+        """
         with self._lock:
-            self._changes += 1
+            self._asked += 1
             self._refreshed = None
