@@ -35,7 +35,7 @@ from reconciler.core.report import report
 from reconciler.core.status import Condition, condition
 from reconciler.core.supervise import REMARKS
 from reconciler.core.takeover import to_ask
-from reconciler.core.watchdog import Watched, is_suspect, overdue
+from reconciler.core.watchdog import SUSPECT, Watched, is_suspect, overdue
 from reconciler.errors import Transient
 
 log = structlog.get_logger()
@@ -86,9 +86,9 @@ class Agent:
         self._wake = wake
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
-        stopped = Stopped(config.local)
-        self._attempts = Attempts(config, share, runtime, self._containers, clock, stopped)
-        self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock, stopped)
+        self._stopped = Stopped(config.local)
+        self._attempts = Attempts(config, share, runtime, self._containers, clock, self._stopped)
+        self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock, self._stopped)
         self._ask = ask
         self._inquiries = Inquiries(ask, clock)
         self._liveness = Liveness(share, clock, config.name, self.identity.incarnation)
@@ -197,6 +197,7 @@ class Agent:
             containers=found,
             ran_for=self._containers.ran_for(found),
             stopping=stopping(self._workers.busy()),
+            given_up=frozenset(one.key for one in found if self._stopped.why(one.key) == SUSPECT),
             unheard_for=self.patience.unheard_for,
             site=self.site(),
         )

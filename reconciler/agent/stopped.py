@@ -3,6 +3,7 @@
 Nothing else would tell a suspect's exit code from that of a program that failed.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -39,4 +40,5 @@ class Stopped:
     def forget(self, key: ClaimKey) -> None:
         """Its end is recorded and it was removed."""
         self._known.pop(key.slug, None)
-        (self._directory / key.slug).unlink(missing_ok=True)
+        with suppress(OSError):
+            (self._directory / key.slug).unlink()

@@ -29,6 +29,7 @@ class Watched:
     containers: tuple[Container, ...]
     ran_for: Mapping[ClaimKey, float]
     stopping: frozenset[ClaimKey] = frozenset()
+    given_up: frozenset[ClaimKey] = frozenset()  # suspects of an earlier look: their end will not be believed
     unheard_for: float = 0.0  # since the last heartbeat that was written began: what others may count as silence
     site: Site = field(default_factory=Site)
 
@@ -51,7 +52,7 @@ def _why(run: Run, key: ClaimKey, watched: Watched) -> str:
     timeout = run.created.timeout
     if timeout is not None and watched.ran_for.get(key, 0.0) >= timeout:
         return TIMED_OUT
-    return SUSPECT if is_suspect(run, watched.unheard_for, watched.site) else ""
+    return SUSPECT if key in watched.given_up or is_suspect(run, watched.unheard_for, watched.site) else ""
 
 
 def is_suspect(run: Run, unheard_for: float, site: Site) -> bool:

@@ -57,6 +57,12 @@ def test_only_what_runs_is_stopped(state: ContainerState) -> None:
     assert stopped(a_ledger(run), watched(run, state=state, unheard_for=1e6)) == []
 
 
+def test_a_suspect_that_was_given_up_is_not_kept_after_all() -> None:
+    """The engine did not answer when it was to be stopped. Its end will not be believed, so it must not run on."""
+    run = a_run(1, "detect", a_claim(), **STOP)
+    assert stopped(a_ledger(run), watched(run, given_up=frozenset({a_key(run)}))) == [SUSPECT]
+
+
 def test_what_is_being_stopped_is_not_stopped_again() -> None:
     run = a_run(1, "detect", a_claim(), timeout=1.0)
     assert stopped(a_ledger(run), watched(run, stopping=frozenset({a_key(run)}))) == []
