@@ -63,16 +63,16 @@ class Inquiries:
         with self._changed:
             self._changed.wait_for(lambda: all(one.open_since is None for one in self._asked.values()), DEADLINE)
 
-    def told(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
-        """The nodes with what came of asking them."""
+    def told(self, nodes: Sequence[Node], silent: Sequence[Node]) -> tuple[Node, ...]:
+        """The nodes, the silent ones of them with what came of asking; of who is yet to be asked nothing is known."""
+        names = {node.name for node in silent}
         with self._changed:
-            return tuple(
-                replace(node, inquiry=self._inquiry(self._asked[node.name])) if node.name in self._asked else node
-                for node in nodes
-            )
+            return tuple(replace(node, inquiry=self._inquiry(node)) if node.name in names else node for node in nodes)
 
-    def _inquiry(self, asked: _Asked) -> Inquiry:
-        now = self._clock.monotonic()
+    def _inquiry(self, node: Node) -> Inquiry:
+        asked, now = self._asked.get(node.name), self._clock.monotonic()
+        if asked is None or asked.incarnation != node.record.incarnation:
+            return Inquiry()
         ended = None if asked.ended is None else now - asked.ended
         if asked.open_since is not None and now - asked.open_since > DEADLINE:
             ended = 0.0

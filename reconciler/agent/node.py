@@ -142,9 +142,7 @@ class Agent:
         told = remarks(self._remarks())
         mine: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), "every": period}
         self._liveness.beat({**mine, **base, **said, **told}, period)
-        if self._ledger is not None:
-            nodes, me = self._liveness.nodes(), self.identity
-            self._inquiries.begin(to_ask(self._ledger, nodes, self.site(), me=me.name, boot=me.boot))
+        self._inquiries.begin(self._silent(self._liveness.nodes()))
 
     def tick(self) -> bool:
         """Observe, plan, apply once; True if another tick should follow at once."""
@@ -218,7 +216,13 @@ class Agent:
 
     def _nodes(self) -> tuple[Node, ...]:
         """All nodes as we hear them, and as the silent ones answer."""
-        return self._inquiries.told(self._liveness.nodes())
+        nodes = self._liveness.nodes()
+        return self._inquiries.told(nodes, self._silent(nodes))
+
+    def _silent(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
+        if self._ledger is None:
+            return ()
+        return to_ask(self._ledger, nodes, self.site(), me=self.identity.name, boot=self.identity.boot)
 
     @property
     def superseded(self) -> str:

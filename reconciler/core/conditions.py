@@ -52,6 +52,8 @@ def owner_silent(desired: Desired, nodes: Sequence[Node], history: ProjectHistor
     if last is None or claim is None or owner is None:
         return ()
     ttl = ttl_of(last, site)
+    if owner.is_live(ttl):
+        return ()
     longest = f"after {PATIENCE * ttl / 60:g} minutes of silence"
     match standing(owner, claim, ttl=ttl, period=site.heartbeat.total_seconds()):
         case Standing.LIVES:

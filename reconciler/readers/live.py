@@ -156,9 +156,10 @@ class LiveReader:
 
     def _answering(self, desired: Desired, ledger: Ledger, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
         """As nodes do: a silent owner that answers is not about to lose its run."""
-        self._inquiries.begin(to_ask(ledger, nodes, desired.site, me=NodeName(""), boot=self._boot))
+        silent = to_ask(ledger, nodes, desired.site, me=NodeName(""), boot=self._boot)
+        self._inquiries.begin(silent)
         self._inquiries.wait()
-        return self._inquiries.told(nodes)
+        return self._inquiries.told(nodes, silent)
 
     def _node(self, name: NodeName, files: NodeFiles) -> Node:
         conditions, faults = heard(files.heartbeat)

@@ -150,6 +150,7 @@ def test_who_has_asked_nobody_says_what_it_depends_on() -> None:
     [known] = owner_silent(a_desired(), [owner(100.0, NO)], a_history(RUN))
     assert "unless" not in known.message
     assert conditions(owner(30.0, None)) == []
+    assert conditions(owner(0.0, None, boot="boot-2")) == [], "it is back, and has yet to release what it ran"
 
 
 # --- whom to ask ---

@@ -140,7 +140,7 @@ class Asked:
         return self.told(node)
 
     def told(self, node: Node) -> Inquiry:
-        [found] = self.inquiries.told([node])
+        [found] = self.inquiries.told([node], [node])
         assert found.inquiry is not None
         return found.inquiry
 
@@ -197,8 +197,14 @@ def test_a_new_start_of_the_node_is_asked_anew(asked: Asked) -> None:
 def test_who_beats_again_is_forgotten(asked: Asked) -> None:
     asked.once(silent())
     asked.inquiries.begin([])
-    [found] = asked.inquiries.told([silent()])
+    [found] = asked.inquiries.told([silent()], [])
     assert found.inquiry is None
+    assert asked.told(silent()) == Inquiry(), "an old answer came back"
+
+
+def test_of_who_is_yet_to_be_asked_nothing_is_known(asked: Asked) -> None:
+    """A look that came late may count two periods at once: past the ttl before anybody has asked."""
+    assert asked.told(silent()) == Inquiry()
 
 
 def test_a_question_that_hangs_is_a_no_and_asked_once(asked: Asked, clock: FakeClock) -> None:
