@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import TextIO
 
 import structlog
@@ -45,6 +46,7 @@ from reconciler.agent.node import Agent
 from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Host, Runtime
 from reconciler.agent.secrets import Secrets
+from reconciler.agent.tidying import tidy
 from reconciler.codec.desired import load
 from reconciler.codec.parsed import Cache
 from reconciler.config import NodeConfig
@@ -110,11 +112,13 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, *, hand_over: bool =
         loop = Loop(agent, clock, wake)
         health.runs(agent, loop)
         ending = asyncio.create_task(_pass_on(stop, loop.stop))
+        tidying = asyncio.create_task(tidy(agent))
         try:
             await loop.run(watch_local(config.state_url, branch=config.branch), others)
             released = await lifetime.hand_over(agent) if hand_over else True
         finally:
             ending.cancel()
+            tidying.cancel()
             has_left = await lifetime.leave(agent)
         return released and has_left
 
@@ -141,7 +145,7 @@ def _hook_token(file: Path) -> str:
 
 def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, patience: Patience, spawn: Spawn) -> Agent:
     host = LinuxHost()
-    share = SharedDirectory(config.share, writer=f"{config.name}.{os.getpid()}")
+    share = SharedDirectory(config.share, writer=f"{config.name}.{token_hex(4)}")
     with patience.call():
         identity, replaced = share.identity(), share.replaced()
     repository = _repository(config, config.local / "state.git", spawn)

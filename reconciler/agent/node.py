@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 
@@ -120,6 +121,13 @@ class Agent:
             log.warning("nothing_handed_over", because="LedgerBehind")
             return
         hand_over(self.config.name, self._share, self._runtime, self._clock)
+
+    def leftovers(self) -> frozenset[Path]:
+        """What this node's earlier starts left on the share when they were killed."""
+        return self._share.leftovers(self.identity.name, self.identity.incarnation)
+
+    def remove_leftovers(self, found: frozenset[Path]) -> int:
+        return self._share.remove_leftovers(found)
 
     # --- the parts of the loop, each called from its own thread ---
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 from reconciler.agent.ports import Clock, Share
 from reconciler.core.status import Condition, condition
 
-UNBOUNDED = frozenset({"prepare", "publish_output", "purge", "remove_remains"})
+UNBOUNDED = frozenset({"prepare", "publish_output", "purge", "remove_remains", "leftovers", "remove_leftovers"})
 GIVES = frozenset({"heartbeat", "try_lock"})
 """Calls whose results are used for further calls."""
 BEATS, LEAST = 4, 5.0

@@ -6,6 +6,7 @@ All calls may block (a hard NFS mount blocks for ever) and are made from worker 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from reconciler.core.commit_status import CommitState
@@ -233,6 +234,15 @@ class Share(Protocol):
     def read_nodes(self) -> Mapping[NodeName, NodeFiles]: ...
 
     def heartbeat(self, node: NodeName, incarnation: str) -> Heartbeat: ...
+
+    def leftovers(self, node: NodeName, incarnation: str) -> frozenset[Path]:
+        """What earlier starts of the node left when they were killed. Nobody looks at it, and its names are not used
+        again; nothing of this start (``incarnation``) is among it, and nothing of another node's."""
+        ...
+
+    def remove_leftovers(self, found: frozenset[Path]) -> int:
+        """Remove those that are still there; returns how many were. Slow."""
+        ...
 
     def marks(self, group: str) -> frozenset[str]:
         """Names that somebody has marked in this group: what was done once and need not be done again."""

@@ -20,7 +20,7 @@ from tests.fakes.build import CROSSING, NOW, a_claim, a_created, a_seen, failed
     [b"5", b'{"event": "started"}', b'{"event": "started", "t": "noon"}', b"\xff", b'{"event": "started", "t"'],
 )
 def test_a_line_of_the_events_that_is_not_ours_is_passed_over(tmp_path: Path, line: bytes) -> None:
-    attempts = Attempts(Layout(tmp_path), MOUNTED)
+    attempts = Attempts(Layout(tmp_path), MOUNTED, writer="a")
     good = b'{"event": "started", "t": "2026-11-01T12:00:00+00:00"}\n'
     (tmp_path / "events.jsonl").write_bytes(good + line + b"\n")
     assert attempts.started_at(tmp_path) == NOW

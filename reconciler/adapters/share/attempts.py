@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.adapters.share.files import Files
-from reconciler.adapters.share.layout import Layout
+from reconciler.adapters.share.layout import PARTIAL, Layout
 from reconciler.adapters.share.names import is_there, make_below
 from reconciler.codec.convert import read_time
 from reconciler.core.containers import Paths
@@ -19,9 +19,10 @@ from reconciler.errors import StartFailed
 
 
 class Attempts:
-    def __init__(self, layout: Layout, files: Files) -> None:
+    def __init__(self, layout: Layout, files: Files, *, writer: str) -> None:
         self._layout = layout
         self._files = files
+        self._writer = writer
 
     def prepare(self, project: ProjectName, run: Run, claim: Claim) -> Paths:
         """Make the claim's directory with a workspace cloned from the run's base. Repeatable after a crash."""
@@ -46,7 +47,7 @@ class Attempts:
 
         A fresh one is empty, unless the request named a base with ``from``.
         """
-        partial = target.with_name("workspace.partial")
+        partial = target.with_name(PARTIAL)
         if is_there(self._files, partial):
             self._files.remove(partial)
         if created.workspace is Workspace.FRESH and created.base is None:
@@ -87,7 +88,7 @@ class Attempts:
             return
         make_below(self._files, self._layout.project(project), target.parent)
         source = self._layout.claim(project, run.number, run.stage, claim.number) / "output"
-        draft = self._layout.tmp / f"output.{secrets.token_hex(8)}"
+        draft = self._layout.tmp / f"{self._writer}.{secrets.token_hex(8)}"
         try:
             self._files.clone(source, draft)
             self._files.rename(draft, target)

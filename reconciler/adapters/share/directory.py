@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+from reconciler.adapters.share import leftovers
 from reconciler.adapters.share.attempts import Attempts
 from reconciler.adapters.share.faults import translated
 from reconciler.adapters.share.files import MOUNTED, Files
@@ -34,12 +35,12 @@ class SharedDirectory:
     """One per process. Methods raise ShareUnavailable; they may block for as long as NFS does."""
 
     def __init__(self, root: Path, *, writer: str = "reader", files: Files = MOUNTED, rebuilds: bool = False) -> None:
-        """``writer`` names this process in private files' names, so that nobody's drafts collide."""
+        """``writer`` names this process in its drafts' names; a node finds its own after a crash: ``<node>.<hex>``."""
         self.layout = Layout(root)
         self._files = files
         self._writer = writer
         self._identity = Identity(self.layout, files, rebuilds=rebuilds)
-        self._attempts = Attempts(self.layout, files)
+        self._attempts = Attempts(self.layout, files, writer=writer)
         check = self._identity.read
         self._ledger = LedgerFiles(self.layout, files, self._attempts, writer=writer, check=check)
         self._node_records: RecordStore[NodeRecord] = RecordStore(
@@ -183,6 +184,23 @@ class SharedDirectory:
         self.identity()
         with translated(self.layout.root):
             return HeartbeatFile(self.layout.heartbeat(node, incarnation), self._files)
+
+    # --- what a killed process leaves behind ---
+
+    def leftovers(self, node: NodeName, incarnation: str) -> frozenset[Path]:
+        ledger = self.read()
+        with translated(self.layout.root):
+            return frozenset(
+                leftovers.find(self.layout, self._files, ledger, node, incarnation=incarnation, writer=self._writer)
+            )
+
+    def remove_leftovers(self, found: frozenset[Path]) -> int:
+        self.identity()
+        removed, withstood = leftovers.remove(self._files, found)
+        with translated(self.layout.root):
+            if withstood:
+                raise withstood[0]
+        return removed
 
     # --- marks and locks ---
 

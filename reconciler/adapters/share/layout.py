@@ -6,6 +6,9 @@ from pathlib import Path
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, StageName, run_directory
 from reconciler.core.records import Base
 
+PARTIAL = "workspace.partial"
+"""In a claim's directory its workspace, until that is whole."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
