@@ -1,7 +1,7 @@
 """A new share of either kind, as tests fill it and look at it."""
 
+import functools
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
@@ -13,17 +13,18 @@ class Place:
 
     def __init__(self, root: Path, mount: Callable[[str], Files]) -> None:
         self.root = root
-        self._mount = mount
+        self._mount = functools.cache(mount)  # what a machine remembers outlives its processes
         SharedDirectory.create(root, files=self.files)
 
     def share(self, writer: str = "a") -> SharedDirectory:
         return SharedDirectory(self.root, writer=writer, files=self._mount(writer))
 
-    @cached_property
+    @property
     def files(self) -> Files:
         return self._mount("test")
 
     def write(self, name: str, content: str = "x") -> None:
+        self.files.refresh(self.root / "projects")  # where a share is the test's own, its memory must not matter
         self.files.mkdir((self.root / name).parent, parents=True)
         self.files.create(self.root / name, content.encode())
 

@@ -150,10 +150,11 @@ class LedgerFiles:
         """Only a project's first record makes its directory.
 
         A purge in between can leave our record in a namesake's directory, under a number that counts no more: hence
-        the second look at what was retired.
+        the second look at what was retired. One before must not leave it in what was moved away: hence the opening.
         """
         directory = self._layout.project_records(project)
         is_first = record.number == self.retired.last(project) + 1
+        self._files.refresh(self._layout.projects)
         within = None if is_first else directory
         stands = self._projects.publish(directory, record.number, dump_record(record), record.token, within=within)
         return stands and self.retired.last(project) < record.number

@@ -14,7 +14,11 @@ def is_there(files: Files, path: Path) -> bool:
 
 
 def make_below(files: Files, base: Path, directory: Path) -> None:
-    """Make ``directory`` and what is missing between; FileNotFoundError if ``base`` is gone, which stays gone."""
+    """Make ``directory`` and what is missing between; FileNotFoundError if ``base`` is gone, which stays gone.
+
+    By its remembered name a client would go on in a base that has been moved away.
+    """
+    files.refresh(base.parent)
     for part in reversed([directory, *directory.parents]):
         if part.is_relative_to(base) and part != base:
             files.mkdir(part)

@@ -115,9 +115,9 @@ class RecordStore(Generic[R]):
         standing = self._standing(directory, target)
         if standing is not None:
             return token.encode() in standing
-        if failure is not None:
-            if within is not None and not is_there(self._files, within):
-                return False
+        if within is not None and not is_there(self._files, within):
+            return False
+        if failure is not None and not isinstance(failure, FileExistsError):
             raise failure
         raise ShareUnavailable(f"{target}: was published but can't be read back; the next tick looks again")
 
