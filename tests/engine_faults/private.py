@@ -67,7 +67,9 @@ class PrivateEngine:
         at = self.root
         own = {"data-root": at / "data", "exec-root": at / "exec", "pidfile": at / "pid", "bridge": "none"}
         own |= {"cgroup-parent": f"/{at.name}", "iptables": "false", "ip-masq": "false"}
-        command = ["dockerd", "-H", self.host, *(f"--{key}={to}" for key, to in own.items()), *self.options]
+        settings = [f"--{key}={to}" for key, to in own.items()]
+        # In a network of its own: an engine without a bridge removes docker0, also that of the machine's engine.
+        command = ["unshare", "--net", "dockerd", "-H", self.host, *settings, *self.options]
         (at / "pid").unlink(missing_ok=True)
         with (at / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -129,8 +131,7 @@ class PrivateEngine:
     def clear(self) -> None:
         """Leave nothing: a killed engine leaves its containerd, shims, containers, mounts and control groups."""
         if self.process is not None:
-            self.thaw() if self.process.poll() is None else None
-            self.end(signal.SIGKILL)
+            self.end(signal.SIGKILL)  # also one that is frozen
         self._kill()
         for mount in (*reversed(self._mounts()), *map(str, self.mounts)):
             subprocess.run(["umount", "-l", mount], check=False, capture_output=True)

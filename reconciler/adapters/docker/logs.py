@@ -6,6 +6,7 @@ arrival. After any interruption each stream goes on behind the last line of it i
 """
 
 import queue
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,13 +15,25 @@ from docker.errors import DockerException, NotFound
 
 from reconciler.adapters.docker.engine import LOST, Engine
 from reconciler.codec.log_file import LogFile, Summary, Tally
-from reconciler.codec.log_lines import STDERR, STDOUT, Entry, Splitter
+from reconciler.codec.log_lines import STDERR, STDOUT, Entry, Splitter, stamp_of
 from reconciler.errors import ShareUnavailable
 
 STREAMS = (STDOUT, STDERR)
 BATCH = 2000
 PATIENCE = 30.0
 """Seconds for which an engine that went away is asked again before the caller hears of it."""
+
+UNREADABLE = 5.0
+"""Seconds before a log that the engine can't read is tried again, while its program runs."""
+
+CLOSED = (ValueError, AttributeError)
+"""What reading from a socket raises that somebody closes meanwhile."""
+
+STAMP = re.compile(rb"\d{4}-\d\d-\d\dT")
+
+
+class Unreadable(Exception):  # never leaves this module
+    """Not the program's words but the engine's, in their place: its file is torn, by a full disk or a power loss."""
 
 
 class Follower:
@@ -41,6 +54,12 @@ class Follower:
                 self._round(follow=running)
             except NotFound:
                 running = False
+            except Unreadable as error:  # what comes behind is lost; the end of the program is not
+                if running:
+                    time.sleep(UNREADABLE)
+                else:
+                    told = f"winslow: the container engine can't read the rest of this log: {error}"
+                    self._write([Entry(stamp_of(time.time_ns()), STDERR, told)])
             except (DockerException, *LOST) as error:
                 if written != self._log.tally.bytes:  # it came on since the last failure
                     give_up_at, written = time.monotonic() + PATIENCE, self._log.tally.bytes
@@ -73,13 +92,14 @@ class Follower:
         if failure is not None:
             raise failure
 
-    def _write(self, batch: list[Entry], arrived: "_Arrivals") -> None:
+    def _write(self, batch: list[Entry], arrived: "_Arrivals | None" = None) -> None:
         try:
             if batch:
                 self._log.write(batch)
             self._log.sync_if_due()
         except OSError as error:
-            arrived.closed.set()
+            if arrived is not None:
+                arrived.closed.set()
             raise ShareUnavailable(f"the log can't be written: {error.strerror}") from error
 
 
@@ -127,12 +147,14 @@ class _Reader:
                 if not arrived.put(entries):
                     return
             arrived.put(None)
-        except (DockerException, *LOST, ValueError, AttributeError) as error:  # the last two: a socket closed in use
+        except (Unreadable, DockerException, *LOST, *CLOSED) as error:
             arrived.put(error)
 
     def _entries(self, follow: bool) -> Iterator[list[Entry]]:
         splitter, stamp = Splitter(), ""
         for message in self._messages(follow):
+            if not STAMP.match(message):
+                raise Unreadable(message.decode(errors="replace").strip())
             stamp_bytes, _, data = message.partition(b" ")
             stamp = stamp_bytes.decode("ascii", errors="replace")
             texts = list(splitter.feed(data))
