@@ -7,7 +7,7 @@ from tests.lab.scenario import Options, Told, scenario
 from tests.lab.waiting import demand, until
 
 
-@scenario("reconciler-killed", "a killed and upgraded reconciler finds its stage and goes on with it", in_short=True)
+@scenario("reconciler-killed", "a killed and upgraded reconciler finds its stage and goes on with it")
 def reconciler_killed(lab: Lab, options: Options, told: Told) -> None:
     with lab.site(ttl=options.ttl or 60.0) as site:
         owner = site.begin("flight")

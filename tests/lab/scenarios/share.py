@@ -16,8 +16,17 @@ dd if=/dev/zero of={BALLAST}.last bs=4k 2>/dev/null
 sync
 """
 
+STORM_LOG = "/run/storm.log"
+STORM_MOST = 300.0
+"""Seconds: a slow machine writes less than it was asked to, and the report says how much."""
+WRITE = """
+for i in $(seq $1); do
+  dd if=/dev/zero of=/mnt/winslow/storm bs=1M count=256 seek=$((i % 4 * 256)) conv=notrunc
+done
+"""
 
-@scenario("server-restart", "the NFS server crashes and comes back: no false takeover, no line lost", in_short=True)
+
+@scenario("server-restart", "the NFS server crashes and comes back: no false takeover, no line lost")
 def server_restart(lab: Lab, options: Options, told: Told) -> None:
     with lab.site(ttl=options.ttl or 10.0) as site:
         site.begin("flight")
@@ -62,8 +71,7 @@ def share_full(lab: Lab, options: Options, told: Told) -> None:
 
 
 def _says_full(site: Site) -> bool:
-    said = (text for node in site.nodes.values() for text in node.conditions().values())
-    return any("no space left" in text.lower() for text in said)
+    return any("the share is full" in text for node in site.nodes.values() for text in node.conditions().values())
 
 
 @scenario("storm", "10 GB of dirty pages beside the owner's heartbeat: no false takeover")
@@ -72,29 +80,29 @@ def storm(lab: Lab, options: Options, told: Told) -> None:
     machine = lab.machines["n1"]
     machine.power_off()
     machine.boot(memory="1536M")
-    rounds = max(round(options.storm), 1)
-    write = f"for i in $(seq {rounds}); do dd if=/dev/zero of=/mnt/winslow/storm bs=1M count=1024 conv=notrunc; done"
     with lab.site(ttl=options.ttl or 10.0, join=("n1",)) as site:
         owner = site.begin("flight")
         site.join("n2", "n3")
         machine.run("sysctl", "-w", "vm.dirty_ratio=80", "vm.dirty_background_ratio=60")
+        rounds = max(round(options.storm * 4), 1)
+        pid = machine.ask("spawn", command=["sh", "-c", WRITE, "storm", str(rounds)], environment={}, log=STORM_LOG)
         began, most, longest = time.monotonic(), 0, 0.0
-        pid = machine.ask("spawn", command=["sh", "-c", write], environment={}, log="/run/storm.log")
-        beat, beaten = "", time.monotonic()
-        while machine.ask("lives", pid=pid, within=120.0):
+        beat, beaten = "", began
+        while machine.ask("lives", pid=pid, within=STORM_MOST) and time.monotonic() - began < STORM_MOST:
             demand(site.takeovers("flight") == 0, "a storm of dirty pages was taken for a dead node")
-            most = max(most, _dirty(machine.ask("read", path="/proc/meminfo", within=120.0)))
-            now = site.heartbeat_of(owner)
-            if now != beat:
+            most = max(most, _dirty(machine.ask("read", path="/proc/meminfo", within=STORM_MOST)))
+            if (now := site.heartbeat_of(owner)) != beat:
                 longest, beat, beaten = max(longest, time.monotonic() - beaten), now, time.monotonic()
             time.sleep(0.5)
-        told.say(f"{rounds} GiB in {time.monotonic() - began:.0f} s, at most {most} MiB dirty at once")
+        machine.ask("kill", pid=pid, number=9)
+        written = machine.ask("read", path=STORM_LOG).count("copied") / 4
+        told.say(f"{written:g} GiB in {time.monotonic() - began:.0f} s, at most {most} MiB dirty at once")
         told.say(f"longest silence of the heartbeat {max(longest, time.monotonic() - beaten):.0f} s")
         site.await_counting("flight", within=120.0)
         not_taken_over(site, "flight", 3 * site.ttl)
         site.finish("flight")
         told.say(f"{site.takeovers('flight')} takeovers")
-        lab.server.run("rm", "-f", f"{SHARED}/storm")
+    lab.server.run("rm", "-f", f"{SHARED}/storm")
     machine.power_off()
 
 
