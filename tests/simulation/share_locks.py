@@ -33,16 +33,18 @@ class Locks:
         self._lease = lease
         self._held: dict[File, Held] = {}
 
-    def take(self, file: File, client: Client) -> Held | None:
+    def take(self, file: File, client: Client, process: int) -> Held | None:
         """None: somebody else has it. A process that has it already gets it again, as fcntl(2) says."""
+        if process != client.process:
+            return None  # it died while it asked
         held = self._held.get(file)
         if held is not None:
-            if held.client is client and held.process == client.process:
+            if held.client is client and held.process == process:
                 return held
             if not (self._is_expired(held.client) or held.is_unclaimed):
                 return None
             held.is_lost = True
-        held = self._held[file] = Held(client, client.process)
+        held = self._held[file] = Held(client, process)
         return held
 
     def give_up(self, held: Held) -> None:

@@ -55,7 +55,7 @@ class SimMount(Connection):
                 raise
             self.mkdir(directory.parent, parents=True)
             self.mkdir(directory)
-        except FileExistsError:
+        except OSError:  # whatever it is, as in pathlib
             if not self._is_directory(directory):
                 raise
 
@@ -124,8 +124,14 @@ class SimMount(Connection):
             with suppress(FileNotFoundError):
                 self.unlink(path)
             return
+        self._remove_directory(path)
+
+    def _remove_directory(self, path: Path) -> None:
         for name in sorted(self.names(path)):
-            self.remove(path / name)
+            if self._is_directory(path / name):
+                self._remove_directory(path / name)
+            else:
+                self.unlink(path / name)
         self._call("rmdir", path, lambda _: self._in(path, lambda above: self._rmdir(above, path.name)))
 
     def _rmdir(self, above: Directory, name: str) -> None:
@@ -154,13 +160,13 @@ class SimMount(Connection):
         return SimOpenFile(self, path, file, None)
 
     def lock(self, path: Path) -> "SimOpenFile | None":
-        locks, now = self._server.locks, self._scheduler.now
+        locks, now, process = self._server.locks, self._scheduler.now, self._client.process
 
         def lock(_: bool) -> tuple[File, Held | None] | None:
             if now() < locks.grace_until:
                 return None
             file = self._opened_to_write(path)
-            return file, locks.take(file, self._client)
+            return file, locks.take(file, self._client, process)
 
         while (answer := self._call("lock", path, lock)) is None:  # the client asks again by itself
             self._scheduler.wait_until(lambda: now() >= locks.grace_until, "time of grace")
