@@ -15,7 +15,6 @@ from reconciler.cli import (
     hook,
     init,
     logs,
-    node,
     notify,
     plan,
     rebuild,
@@ -28,7 +27,7 @@ from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
 from reconciler.cli.doctor.command import doctor
 from reconciler.cli.edits import EDITS
-from reconciler.cli.node_commands import node_app
+from reconciler.cli.node_commands import node_app, run
 from reconciler.cli.options import ConfigOption
 from reconciler.cli.output import err, text
 from reconciler.errors import WinslowError
@@ -65,7 +64,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "init": init.init,
     "validate": validate.validate,
     "hook": hook.hook,
-    "node": node.node,
+    "node": run,
     "ui": ui.ui,
     "status": status.status,
     "logs": logs.logs,

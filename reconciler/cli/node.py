@@ -7,30 +7,21 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import NoReturn
 
 import structlog
-import typer
 from structlog.tracebacks import ExceptionDictTransformer
 
 from reconciler.adapters.spawner import Spawner
 from reconciler.cli.codes import Exit
-from reconciler.cli.options import ConfigOption, node_config
+from reconciler.cli.options import node_config
 from reconciler.cli.output import err
 from reconciler.config import NodeConfig
 
 
-def node(
-    config: ConfigOption = None,
-    hand_over: Annotated[
-        bool,
-        typer.Option("--hand-over", help="At the end stop this node's stages and release them to other nodes."),
-    ] = False,
-) -> None:
-    """Run this machine's reconciler.
-
-    Ends on Ctrl-C or SIGTERM. Its stages go on, and its next start adopts them.
-    """
+def node(config: Path | None, *, hand_over: bool) -> None:
+    """Run this machine's reconciler; the options are those of ``node_commands``."""
     loaded = node_config(config)
     log_to_stderr()
     from reconciler.compose import run_node  # noqa: PLC0415  # before the fork, so that both have it in memory once
