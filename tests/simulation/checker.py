@@ -7,8 +7,14 @@ from reconciler.core.containers import Container, Order
 from reconciler.core.names import NodeName, ProjectName
 from reconciler.core.records import Claim, Done
 from tests.simulation.engine import Engine
-from tests.simulation.facts import CLAIM_FILES, OUTPUT, Facts, NewRecord, Started
-from tests.simulation.invariants import ON_RECORD, ON_START, observed_follows_from_the_ledger, records_are_immutable
+from tests.simulation.facts import CLAIM_FILES, OUTPUT, Facts, NewRecord, Started, ask
+from tests.simulation.invariants import (
+    ON_RECORD,
+    ON_START,
+    a_name_is_given_up_to_another_alone,
+    observed_follows_from_the_ledger,
+    records_are_immutable,
+)
 from tests.simulation.machine import Machine
 from tests.simulation.ownership import may_write
 from tests.simulation.scheduler import Life
@@ -27,9 +33,9 @@ class Checker:
     def changed(self, mount: str, path: str, content: bytes | None) -> None:
         """The server holds this under ``path``, relative to the share, by a call of that machine; None: nothing."""
         machine = self.facts.named(mount)
-        may_write(self.facts, machine, path)
+        ask(may_write, self.facts, machine, path)
         if path in self.facts.bytes_of:
-            records_are_immutable(self.facts, path, content)
+            ask(records_are_immutable, self.facts, path, content)
         elif "/records/" in path and content is not None:
             self._recorded(self.facts.add(path, content, machine))
         elif path.startswith("nodes/") and "/heartbeat." in path:
@@ -45,7 +51,7 @@ class Checker:
         where = f"{new.project or ''}{f'/{new.run}' if new.run else ''}"
         self._tell(new.by, f"{_word(new.record)} {new.name} {where} {_details(new.record)}".rstrip())
         for invariant in ON_RECORD:
-            invariant(self.facts, new)
+            ask(invariant, self.facts, new)
 
     def _beaten(self, node: NodeName, by: Machine) -> None:
         self.facts.beat(node, by)
@@ -59,14 +65,21 @@ class Checker:
         machine = self.facts.machine(engine.machine)
         self._tell(machine, f"container starts: {_claim(order)}")
         for invariant in ON_START:
-            invariant(self.facts, machine, order)
+            ask(invariant, self.facts, machine, order)
         self.facts.started[order.key.token] = Started(machine, machine.boot())
 
     def ended(self, engine: Engine, container: Container) -> None:
         machine, key = self.facts.machine(engine.machine), container.key
         self._tell(machine, f"container ends with {container.exit_code}: {key.project}/{key.run} claim {key.number}")
         if key.token in self.facts.started:
-            self.facts.started[key.token].container = container
+            started = self.facts.started[key.token]
+            started.container, started.lost_power = container, not machine.is_on
+
+    # --- reconcilers ---
+
+    def gave_up(self, machine: Machine, why: str) -> None:
+        """A process ended by itself, because of its node's name."""
+        ask(a_name_is_given_up_to_another_alone, self.facts, machine, why)
 
     # --- the remote ---
 
@@ -75,7 +88,7 @@ class Checker:
         agent = machine.reconciler.agent if machine.reconciler else None
         seen = agent._publisher.seen if agent is not None else None
         if seen is not None:
-            observed_follows_from_the_ledger(self.facts, files, seen)
+            ask(observed_follows_from_the_ledger, self.facts, files, seen)
             self.facts.published = seen.ledger
 
     def _tell(self, machine: Machine, what: str) -> None:

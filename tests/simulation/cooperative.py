@@ -11,7 +11,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import Any
+
+import yaml
 
 from tests.simulation.scheduler import Task, Tasks
 
@@ -168,6 +171,15 @@ class Secrets:
         return f"{self._chance.getrandbits(8 * size):0{2 * size}x}"
 
 
+class Yaml:
+    """Stands where a module says ``yaml``: what nodes wrote themselves is read by libyaml, each text once."""
+
+    safe_load = staticmethod(lru_cache(maxsize=20_000)(partial(yaml.load, Loader=yaml.CSafeLoader)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(yaml, name)
+
+
 class OperatingSystem:
     """Stands where a module says ``os``: all is as it is, but for the process id."""
 
@@ -203,14 +215,15 @@ def installed(tasks: Tasks, seed: int, tell: Tell) -> Iterator[None]:
         "threading": (threading, Threading(tasks)),
         "secrets": (secrets, Secrets(seed)),
         "os": (os, OperatingSystem()),
+        "yaml": (yaml, Yaml()),
     }
     log = Log(tell)
     exchanged: list[tuple[object, str, object]] = []
     for name, module in sorted(sys.modules.items()):
-        if not name.startswith("reconciler."):
+        if not name.startswith(("reconciler.agent.", "reconciler.adapters.share.", "reconciler.codec.")):
             continue
         for attribute, (meant, ours) in stands_for.items():
-            if getattr(module, attribute, None) is meant and (attribute != "os" or name.startswith("reconciler.agent")):
+            if getattr(module, attribute, None) is meant:
                 exchanged.append((module, attribute, meant))
                 setattr(module, attribute, ours)
         if hasattr(module, "structlog") and (usual := getattr(module, "log", None)) is not None:

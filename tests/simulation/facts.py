@@ -44,6 +44,14 @@ class Violation(BaseException):
     """An invariant does not hold. No code under test catches it."""
 
 
+def ask(invariant: Callable[..., None], *about: object) -> None:
+    """A violation says which invariant does not hold."""
+    try:
+        invariant(*about)
+    except Violation as violation:
+        raise Violation(f"{invariant.__name__}: {violation}") from None
+
+
 class Meter:
     """Adds up true time while something is so, and counts how often it ceased to be."""
 
@@ -89,6 +97,7 @@ class Started:
     by: Machine
     boot: str
     container: Container | None = None  # how it ended
+    lost_power: bool = False
 
 
 @dataclass

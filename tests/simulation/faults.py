@@ -26,7 +26,7 @@ class Faults:
         self._cut_off: set[Machine] = set()
 
     def plan(self) -> None:
-        kinds = (*self.OF_ONE, *self.OF_ALL)
+        kinds = self._site.setting.kinds or (*self.OF_ONE, *self.OF_ALL)
         for _ in range(self._site.setting.faults):
             kind = self._chance.choice(kinds)
             moment = self._chance.uniform(1, self._site.setting.trouble)

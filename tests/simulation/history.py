@@ -12,7 +12,7 @@ from tests.fakes.history import History
 from tests.fakes.invariants import check
 from tests.simulation.checker import Checker
 from tests.simulation.cooperative import installed
-from tests.simulation.facts import Facts, Meter, Violation
+from tests.simulation.facts import Facts, Meter, Violation, ask
 from tests.simulation.faults import Faults
 from tests.simulation.git import Remote
 from tests.simulation.machine import Machine
@@ -63,6 +63,7 @@ class Site:
             mount=Mounted(self.server, name),
             choose=self.setting.program,
             watcher=self.checker,
+            gave_up=self.checker.gave_up,
             ask=self._ask,
             local=self.local / name,
             listens=self.setting.listening,
@@ -99,7 +100,7 @@ class Site:
             self.tasks.run(self.tasks.now() + LOOK)
             try:
                 for invariant in AT_REST:
-                    invariant(self.facts, self.remote.observed)
+                    ask(invariant, self.facts, self.remote.observed)
             except Violation:
                 if self.tasks.now() > end:
                     raise

@@ -37,6 +37,7 @@ class Machine:
         mount: Mounted,
         choose: Choose,
         watcher: Watcher,
+        gave_up: Callable[["Machine", str], None],
         ask: Ask,
         local: Path,
         rate: float,
@@ -55,6 +56,7 @@ class Machine:
         self.reconciler: Reconciler | None = None
         self.is_on = False
         self._story = story
+        self._gave_up = gave_up
         self._ask = ask
         self._local = local
         self._cores = cores
@@ -141,9 +143,11 @@ class Machine:
 
     # --- inside ---
 
-    def _ended(self, why: str) -> None:
-        """The process ended by itself; its service manager tries again later."""
+    def _ended(self, why: str, *, for_good: bool) -> None:
+        """The process ended by itself; its service manager tries again later all the same."""
         self.tell(f"reconciler ends: {why}")
+        if for_good:
+            self._gave_up(self, why)
         one, self.reconciler = self.reconciler, None
         if one is not None:
             self.tasks.end(one.life)

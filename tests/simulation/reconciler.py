@@ -1,7 +1,7 @@
 """One reconciler process: the real ``Agent``, its loops as tasks with the periods of ``agent.loop``."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from reconciler.agent.loop import BURST, PUBLISH, TICK, WATCH
 from reconciler.agent.node import Agent
@@ -16,16 +16,20 @@ SPINS = 100
 """So many ticks at once without a rest are a loop that never ends."""
 
 
-class Reconciler:
-    """``over`` is told when the process ended by itself: what a service manager would see."""
+class Over(Protocol):
+    """Told when the process ended by itself; ``for_good``: because somebody has to change something."""
 
+    def __call__(self, why: str, *, for_good: bool) -> None: ...
+
+
+class Reconciler:
     def __init__(
         self,
         tasks: Tasks,
         life: Life,
         clock: DriftingClock,
         make: Callable[[Callable[[], None]], Agent],
-        over: Callable[[str], None],
+        over: Over,
     ) -> None:
         self.life = life
         self.works_from: Desired | None = None  # what the tick now under way began with
@@ -45,7 +49,7 @@ class Reconciler:
             agent = self.agent = self._make(self._wake.set)
             agent.join()
         except WinslowError as error:
-            self._over(str(error))
+            self._over(str(error), for_good=isinstance(error, BadInput))
             return
         loops = {"beat": self._beat, "fetch": self._fetch, "tick": self._tick, "publish": self._publish}
         loops |= {"watch": self._watch}
@@ -57,7 +61,7 @@ class Reconciler:
         try:
             return work()
         except BadInput as error:
-            self._over(str(error))
+            self._over(str(error), for_good=True)
             raise Ended from error
         except WinslowError:
             return otherwise
@@ -73,7 +77,7 @@ class Reconciler:
         while True:
             self._call(agent.beat, None)
             if agent.superseded:
-                self._over(agent.superseded)
+                self._over(agent.superseded, for_good=True)
                 return
             self._wait(self._beat_now, agent.site().heartbeat.total_seconds())
 

@@ -25,6 +25,7 @@ class Setting:
     latency: float  # seconds of a usual call
     trouble: float  # for so many seconds faults happen and people edit
     faults: int
+    kinds: tuple[str, ...]  # of faults; none: any
     edits: int
     sync: bool  # does the server acknowledge only what is on its disk?
     listening: bool  # do nodes answer for their claims?
@@ -81,6 +82,7 @@ def drawn(seed: int) -> Setting:
         ttl=ttl,
         latency=chance.choice((0.001, 0.003, 0.003, 0.03)),
         trouble=chance.choice((20.0, 40.0, 60.0)),
+        kinds=(),
         faults=chance.choice((0, 1, 2, 2, 3, 4, 6)),
         edits=chance.choice((0, 0, 1, 2, 4)),
         sync=True,
