@@ -8,17 +8,25 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.bad_input.conftest import UNSEEN, WINSLOW, Site
+from reconciler.codec.config import load_config
+from reconciler.codec.status import dump_status
+from reconciler.compose import open_reader
+from reconciler.errors import WinslowError
+from reconciler.readers.live import LiveReader
+from tests.bad_input.conftest import UNSEEN, WINSLOW, Json, Site
+from tests.bad_input.conftest import root as root  # noqa: PLC0414
 from tests.bad_input.conftest import site as site  # noqa: PLC0414  # a fixture, used by its name
 from tests.docs.conftest import ROOT, read_page
 
 PAGE = ROOT / "docs/operations.md"
+PATIENCE = 120.0
+"""Seconds that a busy machine may take for any step."""
 FLOW = {
     "stages": [
         {
@@ -40,8 +48,12 @@ class Drill:
     """A site of the nodes lab-1 and lab-2, and somebody who reads the page."""
 
     site: Site
+    reader: LiveReader | None = None
 
     # --- the site ---
+
+    def until_true(self, holds: Callable[[], object]) -> None:
+        self.site.until(holds, PATIENCE)
 
     def begin(self, *projects: str, nodes: int = 2) -> None:
         text = json.dumps(FLOW).replace("{hold}", str(self.hold))
@@ -64,31 +76,39 @@ class Drill:
             node.end()
         self.site.nodes.clear()
 
-    def project(self, name: str) -> dict[str, object]:
-        found = self.status()["projects"]
-        assert isinstance(found, list)
-        return next((one for one in found if one["project"] == name), {})
+    def project(self, name: str) -> Json:
+        return next((one for one in self.status()["projects"] if one["project"] == name), {})
 
-    def status(self) -> dict[str, object]:
-        return self.site.status("lab-1")
+    def status(self) -> Json:
+        """What ``winslow status`` shows; in this process, for a drill asks often."""
+        self.reader = self.reader or open_reader(load_config(self.site.root / "lab-1.yaml"), purpose="drill")
+        try:
+            return dump_status(self.reader.status())
+        except WinslowError:  # the share is gone, or another one by now
+            self.reader = None
+            return {"projects": [], "nodes": [], "conditions": []}
 
-    def until(self, name: str, **expected: object) -> dict[str, object]:
-        self.site.until(lambda: expected.items() <= self.project(name).items(), 60)
-        return self.project(name)
+    def until(self, name: str, **expected: object) -> Json:
+        """What is shown of the project, as soon as it holds what is expected."""
+        found: Json = {}
+
+        def holds() -> bool:
+            found.clear()
+            found.update(self.project(name))
+            return expected.items() <= found.items()
+
+        self.until_true(holds)
+        return found
 
     def until_published(self, name: str, phase: str) -> None:
         """The branch says so, with everything that the ledger holds."""
-        self.site.until(lambda: f"phase: {phase}\n" in self.site.observed(f"projects/{name}/status.yaml"), 60)
-        self.site.until(lambda: self._published() == self._recorded(), 60)
+        self.until_true(lambda: f"phase: {phase}\n" in self.site.observed(f"projects/{name}/status.yaml"))
+        self.until_true(lambda: self._published() == self._recorded())
 
     def _published(self) -> set[tuple[str, int]]:
-        names = self.site.git(self.site.remote, "ls-tree", "-r", "--name-only", "observed").split()
-        found = set()
-        for name in names:
-            record = re.search(r"^record: (\d+)$", self.site.observed(name), re.MULTILINE)
-            if record:
-                found.add((name.removesuffix(".yaml").removesuffix("/status"), int(record[1])))
-        return found
+        told = self.site.git(self.site.remote, "grep", "^record: ", "observed", "--", "projects")
+        lines = (line.split(":") for line in told.splitlines())
+        return {(path.removesuffix(".yaml").removesuffix("/status"), int(number)) for _, path, _, number in lines}
 
     def _recorded(self) -> set[tuple[str, int]]:
         found = set()
@@ -97,10 +117,17 @@ class Drill:
                 found.add((str(folder.parent.relative_to(self.site.share)), max(numbers)))
         return found
 
-    def runs(self, name: str) -> list[tuple[int, str, str]]:
-        found = self.project(name)["runs"]
-        assert isinstance(found, list)
-        return [(run["run"], run["stage"], run["phase"]) for run in found]
+    def conditions(self) -> dict[str, str]:
+        return {one["type"]: one["message"] for one in self.status()["conditions"]}
+
+    def stages(self) -> list[str]:
+        """Programs of stages that run, by the files that their supervisors keep."""
+        found = []
+        for path in self.site.root.glob("local/*/process/*.json"):
+            kept = json.loads(path.read_text())
+            if kept["ended_at"] is None and Path(f"/proc/{kept['supervisor']['pid']}").exists():
+                found.append(path.stem)
+        return sorted(found)
 
     # --- the page ---
 
