@@ -152,5 +152,5 @@ def _carry_out(place: "ShareRebuilding", published: "Published") -> None:
 
 def _remark(place: "ShareRebuilding", whole: Rebuilding) -> None:
     for name, history in whole.projects.items():
-        gone = [run for run in history.runs if run.number in whole.lost[name] and run.phase is RunPhase.SUCCEEDED]
+        gone = [run for run in history.runs if run.number in history.lost_files and run.phase is RunPhase.SUCCEEDED]
         place.remark(name, gone)

@@ -63,10 +63,11 @@ def rebuild(ledger: Ledger, status: Status, told: Told, on_disk: OnDisk) -> Rebu
         if history.is_purged or name in ledger.unreadable:
             continue
         part = _Project(name, history, found.get(name), told, on_disk)
-        added = [*part.records(), *part.runs(), *part.closing()]
+        own, its_runs = tuple(part.records()), tuple(part.runs())
+        added = [*own, *part.closing(), *its_runs]  # that files are lost stands before anybody could rely on them
         if part.history.records:
             additions += added
-            projects[name], lost[name] = part.history, part.lost
+            projects[name], lost[name] = part.history, tuple(sorted(part.history.lost_files))
     return Rebuilding(additions=tuple(additions), projects=projects, lost=lost)
 
 
@@ -81,6 +82,7 @@ class _Project:
         self._status = status
         self._told = told
         self._on_disk = on_disk
+        self._lost = set(history.lost_files)
 
     def _add(self, record: ProjectRecord) -> Addition:
         runs = (*self.history.runs, Run(created=record)) if isinstance(record, RunCreated) else self.history.runs
@@ -111,6 +113,8 @@ class _Project:
             added = tuple(self._run(run, known.get(run.number)))
             yield from (Addition(project=self._name, run=run.created, record=record) for record in added)
             whole.append(replace(run, records=(*run.records, *added)))
+            if self._has_lost_files(whole[-1], is_new=bool(added)):
+                self._lost.add(run.number)
         self.history = replace(self.history, runs=tuple(whole))
 
     def _run(self, run: Run, status: RunStatus | None) -> Iterator[RunRecord]:
@@ -130,7 +134,7 @@ class _Project:
     def _given_up(self, run: Run) -> RunRecord:
         header = self._told.header(run.next_number)
         base = run.created.base
-        if base is not None and base.claim not in self._on_disk.get((self._name, base.run), frozenset()):
+        if base is not None and base.run in self._lost:
             message = f"the workspace of run {base.run} ({base.stage}), from which it began, was lost with the share"
             return Lost(**header, reason="ShareLost", message=message)
         if not run.created.pipeline_blob:  # restored without the commit that asked for it
@@ -142,12 +146,12 @@ class _Project:
     def _there(self, run: Run) -> frozenset[int]:
         return self._on_disk.get((self._name, run.number), frozenset())
 
-    # --- its end ---
+    def _has_lost_files(self, run: Run, *, is_new: bool) -> bool:
+        """``is_new``: its end was not on the share. So what lies there may be what it had written until a backup."""
+        claim = run.last_claim
+        return run.is_final and claim is not None and (is_new or claim.number not in self._there(run))
 
-    @property
-    def lost(self) -> tuple[RunNumber, ...]:
-        ended = (run for run in self.history.runs if run.is_final and run.last_claim is not None)
-        return tuple(run.number for run in ended if run.last_claim and run.last_claim.number not in self._there(run))
+    # --- its end ---
 
     def closing(self) -> Iterator[Addition]:
         """What the file said, and the record that closes the history."""
@@ -157,7 +161,7 @@ class _Project:
             return
         if (desired := self._desired()) is not None:
             yield self._add(desired)
-        yield self._add(self._told.unknown(self.history.next_number, lost=self.lost))
+        yield self._add(self._told.unknown(self.history.next_number, lost=tuple(sorted(self._lost))))
 
     def _desired(self) -> DesiredSeen | None:
         """Without it a request that had no effect any more would look like one that was just made."""

@@ -92,6 +92,7 @@ def apply(ledger: Ledger, additions: Iterable[Addition]) -> Ledger:
         history = projects.get(one.project, ProjectHistory())
         if one.run is None:
             assert one.record.number == history.next_number
+            assert not isinstance(one.record, RunCreated) or one.record.run == history.next_run
             runs = (*history.runs, Run(created=one.record)) if isinstance(one.record, RunCreated) else history.runs
             history = replace(history, records=(*history.records, one.record), runs=runs)  # type: ignore[arg-type]
         else:
@@ -180,8 +181,20 @@ def test_secrets_come_back_as_names_out_of_the_commit_that_asked() -> None:
 OPEN = numbered(a_run(1, "detect"), a_run(2, "track", a_claim(1), released(2), a_claim(3), base=a_base(1, "detect")))
 
 
+YESTERDAY = replace(
+    OPEN,
+    projects={
+        CROSSING: replace(
+            OPEN.history(CROSSING),
+            records=OPEN.history(CROSSING).records[:2],
+            runs=OPEN.history(CROSSING).runs[:1],
+        )
+    },
+)
+
+
 def test_an_open_run_is_given_up_without_counting_and_tried_again_from_its_base() -> None:
-    ledger, _ = rebuilt(OPEN, there((1, 1), (2, 1), (2, 3)))
+    ledger, _ = rebuilt(OPEN, there((1, 1), (2, 1), (2, 3)), since=YESTERDAY)
     run = ledger.history(CROSSING).runs[-1]
     assert isinstance(run.last, Released)
     assert (run.last.reason, run.last.number) == ("ShareLost", 4)
@@ -204,15 +217,16 @@ def test_an_open_run_whose_base_is_gone_is_not_tried_again_and_the_project_says_
 
 
 def test_a_project_goes_on_by_itself_where_the_newest_workspace_still_exists() -> None:
-    ledger, _ = rebuilt(numbered(a_run(1, "detect")), there((1, 1)))
+    before = numbered(a_run(1, "detect"))
+    ledger, _ = rebuilt(before, there((1, 1)), since=before)
     decision = decide(DESIRED, DESIRED.projects[CROSSING], ledger.history(CROSSING))
     assert isinstance(decision, StartStage)
     assert (decision.stage.name, decision.base) == ("track", a_base(1, "detect"))
 
 
 def test_a_run_whose_commit_main_no_longer_holds_keeps_what_was_told_and_is_not_run_from_it() -> None:
-    found = rebuild(EMPTY, published(OPEN), told(None), there((1, 1)))
-    history = apply(EMPTY, found.additions).history(CROSSING)
+    found = rebuild(YESTERDAY, published(OPEN), told(None), there((1, 1)))
+    history = apply(YESTERDAY, found.additions).history(CROSSING)
     assert [run.phase for run in history.runs] == [RunPhase.SUCCEEDED, RunPhase.LOST]
     assert isinstance(history.runs[1].last, Lost)
     assert "no longer holds the commit" in history.runs[1].last.message
@@ -220,22 +234,23 @@ def test_a_run_whose_commit_main_no_longer_holds_keeps_what_was_told_and_is_not_
 
 def test_a_claim_that_nobody_told_of_keeps_its_directory_to_itself() -> None:
     """Its program may still write there: the next claim must not be given the same number."""
-    ledger, _ = rebuilt(OPEN, there((1, 1), (2, 1), (2, 3), (2, 6)))
+    ledger, _ = rebuilt(OPEN, there((1, 1), (2, 1), (2, 3), (2, 6)), since=YESTERDAY)
     run = ledger.history(CROSSING).runs[-1]
     assert [type(record).__name__ for record in run.records[3:]] == ["Rebuilt", "Rebuilt", "Rebuilt", "Released"]
     assert run.next_number == 8
 
 
-YESTERDAY = replace(
-    OPEN,
-    projects={
-        CROSSING: replace(
-            OPEN.history(CROSSING),
-            records=OPEN.history(CROSSING).records[:2],
-            runs=OPEN.history(CROSSING).runs[:1],
-        )
-    },
-)
+def test_a_run_that_ended_after_the_backup_is_not_taken_for_whole() -> None:
+    """Its directory is there, as far as it had been written when the backup was made."""
+    before = numbered(a_run(1, "detect"), a_run(2, "track", base=a_base(1, "detect")))
+    half = replace(before.history(CROSSING).runs[1], records=(a_claim(),))
+    history = replace(before.history(CROSSING), runs=(before.history(CROSSING).runs[0], half))
+    ledger, found = rebuilt(before, there((1, 1), (2, 1)), since=replace(before, projects={CROSSING: history}))
+    assert [run.phase for run in ledger.history(CROSSING).runs] == [RunPhase.SUCCEEDED, RunPhase.SUCCEEDED]
+    assert found.lost[CROSSING] == (2,)
+    decision = decide(DESIRED, DESIRED.projects[CROSSING], ledger.history(CROSSING))
+    assert isinstance(decision, Wait)
+    assert (decision.reason, decision.edit) == ("BaseMissing", "next: {stage: track, after: 2}")
 
 
 def test_what_a_backup_holds_stays_as_it_is() -> None:
