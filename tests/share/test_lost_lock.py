@@ -2,10 +2,12 @@
 
 import errno
 import os
+from functools import partialmethod
 
 import pytest
 
 from reconciler.adapters.share import SharedDirectory
+from reconciler.adapters.share.lock import ShareLock
 
 
 @pytest.mark.parametrize(("fault", "held"), [(0, True), (errno.EIO, False), (errno.ENOSPC, True)])
@@ -24,3 +26,15 @@ def test_only_a_refused_write_means_a_lost_lock(
         server.setattr(os, "fsync", sync)
         assert lock.is_held() is held
     lock.release()
+
+
+def test_a_lock_is_given_up_even_if_its_server_forgot_the_file(share: SharedDirectory) -> None:
+    """A publisher that can't publish gives its turn to another node; an error here would keep it for ever."""
+
+    class Forgotten:
+        def write(self, content: bytes) -> None:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+        close = partialmethod(write, b"")
+
+    ShareLock(Forgotten()).release()

@@ -4,6 +4,7 @@ It dies silently with its process or with the NFS lease (fcntl(2), "Lost locks")
 right may rest on it. The lock file is never renamed, replaced or removed.
 """
 
+import contextlib
 import errno
 from pathlib import Path
 
@@ -29,4 +30,6 @@ class ShareLock:
         return True
 
     def release(self) -> None:
-        self._file.close()
+        """The descriptor is gone whatever close(2) says of it (ESTALE, EIO), and the lock with it."""
+        with contextlib.suppress(OSError):
+            self._file.close()
