@@ -1,6 +1,6 @@
 """Where things lie on the share. All paths hang off one root; nothing else in the code spells them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, StageName, run_directory
@@ -13,65 +13,72 @@ PARTIAL = "workspace.partial"
 @dataclass(frozen=True, slots=True)
 class Layout:
     root: Path
+    _made: dict[tuple[str, ...], Path] = field(default_factory=dict, compare=False, repr=False)
+
+    def _at(self, *parts: str) -> Path:
+        """Joined once: that is most of what a look at an unchanged ledger costs."""
+        if parts not in self._made:
+            self._made[parts] = self.root.joinpath(*parts)
+        return self._made[parts]
 
     @property
     def identity(self) -> Path:
-        return self.root / "winslow.json"
+        return self._at("winslow.json")
 
     @property
     def tmp(self) -> Path:
-        return self.root / "tmp"
+        return self._at("tmp")
 
     @property
     def resources(self) -> Path:
-        return self.root / "resources"
+        return self._at("resources")
 
     @property
     def projects(self) -> Path:
-        return self.root / "projects"
+        return self._at("projects")
 
     @property
     def nodes(self) -> Path:
-        return self.root / "nodes"
+        return self._at("nodes")
 
     @property
     def locks(self) -> Path:
-        return self.root / "locks"
+        return self._at("locks")
 
     @property
     def site_records(self) -> Path:
-        return self.root / "site" / "records"
+        return self._at("site", "records")
 
     def marks(self, group: str) -> Path:
-        return self.root / "marks" / group
+        return self._at("marks", group)
 
     @property
     def all_retired(self) -> Path:
-        return self.root / "retired"
+        return self._at("retired")
 
     def retired(self, project: ProjectName, purged: RecordNumber) -> Path:
-        return self.all_retired / f"{project}.{purged:08d}"
+        return self._at("retired", f"{project}.{purged:08d}")
 
     def project(self, project: ProjectName) -> Path:
-        return self.projects / project
+        return self._at("projects", project)
 
     def project_records(self, project: ProjectName) -> Path:
-        return self.project(project) / "records"
+        return self._at("projects", project, "records")
 
     def init(self, project: ProjectName) -> Path:
-        return self.project(project) / "init"
+        return self._at("projects", project, "init")
 
     def input(self, project: ProjectName) -> Path:
-        return self.project(project) / "input"
+        return self._at("projects", project, "input")
 
     def run(self, project: ProjectName, run: RunNumber, stage: StageName) -> Path:
-        return self.project(project) / "runs" / run_directory(run, stage)
+        return self._at("projects", project, "runs", run_directory(run, stage))
 
     def run_records(self, project: ProjectName, run: RunNumber, stage: StageName) -> Path:
-        return self.run(project, run, stage) / "records"
+        return self._at("projects", project, "runs", run_directory(run, stage), "records")
 
     def claim(self, project: ProjectName, run: RunNumber, stage: StageName, claim: RecordNumber) -> Path:
-        return self.run(project, run, stage) / str(claim)
+        return self._at("projects", project, "runs", run_directory(run, stage), str(claim))
 
     def base_workspace(self, project: ProjectName, base: Base | None) -> Path:
         """What a run's workspace is cloned from."""
@@ -80,19 +87,19 @@ class Layout:
         return self.claim(project, base.run, base.stage, base.claim) / "workspace"
 
     def outputs(self, project: ProjectName) -> Path:
-        return self.project(project) / "output"
+        return self._at("projects", project, "output")
 
     def output(self, project: ProjectName, run: RunNumber, stage: StageName) -> Path:
-        return self.outputs(project) / run_directory(run, stage)
+        return self._at("projects", project, "output", run_directory(run, stage))
 
     def node(self, node: NodeName) -> Path:
-        return self.nodes / node
+        return self._at("nodes", node)
 
     def node_records(self, node: NodeName) -> Path:
-        return self.node(node) / "records"
+        return self._at("nodes", node, "records")
 
     def heartbeat(self, node: NodeName, incarnation: str) -> Path:
-        return self.node(node) / f"heartbeat.{incarnation}"
+        return self._at("nodes", node, f"heartbeat.{incarnation}")
 
     def relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
