@@ -11,7 +11,8 @@ from reconciler.core.names import ProjectName
 from reconciler.core.records import Claim, Done
 from tests.fakes.history import History
 from tests.fakes.invariants import a_runs_records_obey_the_grammar, runs_are_numbered_and_only_the_last_is_open
-from tests.lab.site import UNSEEN, Node, Site
+from tests.lab.node import Node
+from tests.lab.site import UNSEEN, Site
 from tests.lab.waiting import Broken, demand, until
 
 MUCH = 100_000_000

@@ -13,8 +13,9 @@ from tests.lab.git_server import GitServer
 from tests.lab.guest import Machine, NoAnswer, link_modules
 from tests.lab.namespace import mount_memory
 from tests.lab.network import GIT_PORT, HOST, NFS_PORT, Cut, Network
+from tests.lab.node import HEALTH_PORT, Node
 from tests.lab.requirements import CHECKOUT
-from tests.lab.site import HEALTH_PORT, SHARED, Node, Site
+from tests.lab.site import SHARED, Site
 
 WORKERS = ("n1", "n2", "n3")
 SERVER = "10.77.0.2"

@@ -4,7 +4,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,13 +15,10 @@ from reconciler.core.nodes import NodeRecord
 from reconciler.core.records import Claim, Done, RunRecord
 from tests.lab.git_server import ENVIRONMENT, GitServer
 from tests.lab.guest import Machine, NoAnswer
-from tests.lab.waiting import Broken, demand, until
+from tests.lab.node import Node, Place
+from tests.lab.waiting import Broken, until
 
 SHARED = "/mnt/disk/shared"
-MOUNTED = "/mnt/winslow"
-LOCAL = "/mnt/local"
-HEALTH_PORT = 9464
-WINSLOW = (sys.executable, "-c", "from reconciler.cli.main import main; main()")
 UNSEEN = ("Traceback", "unexpected_fault", "worker_crashed")
 """What must stand in no node's log, whatever we did to it."""
 
@@ -64,95 +60,6 @@ class Run:
 
 
 @dataclass(eq=False)
-class Node:
-    """A reconciler on a machine. Its name is the machine's, unless somebody cloned it."""
-
-    machine: Machine
-    site: "Site"
-    name: str
-    pid: int = 0
-
-    @property
-    def local(self) -> str:
-        return f"{LOCAL}/{self.site.name}/{self.name}"
-
-    @property
-    def log(self) -> str:
-        return f"{self.local}.log"
-
-    def start(self, release: Path | None = None) -> None:
-        """Begin to start the reconciler; ``await_joined`` waits for it."""
-        release = release or self.site.release
-        self.machine.ask("write", path=f"{self.local}.yaml", text=json.dumps(self.config(), indent=1))
-        self.pid = self.machine.ask(
-            "spawn",
-            command=[*WINSLOW, "--config", f"{self.local}.yaml", "node"],
-            environment=self.site.environment(release),
-            log=self.log,
-        )
-
-    def await_joined(self, within: float = 90.0) -> None:
-        until(f"{self.name} joins the site", lambda: self.joins() or not self.is_running, within=within)
-        demand(self.is_running, f"{self.name} does not start: {self.said()[-2000:]}")
-
-    def joins(self) -> int:
-        """How often it has joined so far."""
-        return self.said().count('"node_joined"')
-
-    def config(self) -> dict[str, Any]:
-        return {
-            "version": 1,
-            "name": self.name,
-            "state": {"url": self.site.url},
-            "share": f"{MOUNTED}/{self.site.name}",
-            "local": self.local,
-            "runtime": "process",
-            "poll": "5s",
-            "listen": f"{self.machine.address}:{HEALTH_PORT}",
-            "process": {"stop_grace": "2s"},
-        }
-
-    @property
-    def is_running(self) -> bool:
-        return bool(self.machine.ask("lives", pid=self.pid))
-
-    def kill(self) -> None:
-        self.machine.ask("kill", pid=self.pid, number=9)
-
-    def said(self) -> str:
-        return str(self.machine.ask("read", path=self.log))
-
-    def stages(self, project: str = "") -> list[dict[str, str]]:
-        """Programs of this site's stages that run on the machine."""
-        found = self.machine.ask("stages")
-        here = f"{MOUNTED}/{self.site.name}/"
-        mine = [one for one in found if one.get("workspace", "").startswith(here) and "attempt" in one]
-        return [one for one in mine if not project or one["project"] == project]
-
-    def health(self, within: float = 5.0) -> dict[str, Any]:
-        """What its HTTP port answers; empty if it does not."""
-        url = f"http://{self.machine.address}:{HEALTH_PORT}/healthz"
-        opener = urllib.request.build_opener(_Errors())
-        try:
-            with opener.open(url, timeout=within) as answer:
-                return dict(json.load(answer))
-        except OSError:
-            return {}
-
-    def conditions(self) -> dict[str, str]:
-        return {one["type"]: one["message"] for one in self.health().get("conditions", ())}
-
-
-class _Errors(urllib.request.HTTPErrorProcessor):
-    """503 is an answer, too."""
-
-    def http_response(self, request: Any, response: Any) -> Any:
-        return response
-
-    https_response = http_response
-
-
-@dataclass(eq=False)
 class Site:
     name: str
     server: Machine
@@ -165,8 +72,8 @@ class Site:
     padding: str = ""  # makes the programs' lines long
 
     @property
-    def url(self) -> str:
-        return self.git.url(self.name)
+    def place(self) -> Place:
+        return Place(self.name, self.git.url(self.name), self.git.certificate, self.release)
 
     @cached_property
     def state(self) -> Path:
@@ -195,26 +102,18 @@ class Site:
         )
         create = "from pathlib import Path; from reconciler.adapters.share import SharedDirectory as S; "
         create += f"S.create(Path('{SHARED}/{self.name}'))"
-        self.server.run(sys.executable, "-c", create, environment=self.environment(self.release))
+        self.server.run(sys.executable, "-c", create, environment=self.place.environment())
 
     def join(self, *names: str) -> None:
         """Start reconcilers on these machines, all at once."""
         for name in names:
-            self.nodes[name] = Node(self.machines[name], self, name)
+            self.nodes[name] = Node(self.machines[name], self.place, name)
             self.nodes[name].start()
         for name in names:
             self.nodes[name].await_joined()
 
     def others(self, node: Node) -> tuple[Node, ...]:
         return tuple(other for other in self.nodes.values() if other is not node)
-
-    def environment(self, release: Path) -> dict[str, str]:
-        return {
-            "PYTHONPATH": str(release),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "GIT_SSL_CAINFO": str(self.git.certificate),
-            "HOME": LOCAL,
-        }
 
     # --- what people do ---
 

@@ -3,8 +3,9 @@
 import time
 
 from tests.lab.lab import Lab
+from tests.lab.node import Node
 from tests.lab.scenario import Options, Told, scenario
-from tests.lab.site import Node, Site
+from tests.lab.site import Site
 from tests.lab.waiting import demand, throughout, until
 
 

@@ -3,8 +3,8 @@
 import time
 
 from tests.lab.lab import Lab
+from tests.lab.node import Node
 from tests.lab.scenario import Options, Told, scenario
-from tests.lab.site import Node
 from tests.lab.waiting import demand, throughout, until
 
 HOUR = 3600.0
@@ -89,7 +89,7 @@ def clone(lab: Lab, options: Options, told: Told) -> None:
         site.others(owner)[0].kill()
         machine.power_off()
         machine.boot(hostname=owner.name)  # NFS knows clients by it: the server takes both for one machine
-        copy = Node(machine, site, owner.name)
+        copy = Node(machine, site.place, owner.name)
         machine.ask("write", path=f"{copy.local}/home", text=owner.machine.ask("read", path=f"{owner.local}/home"))
         began = time.monotonic()
         copy.start()
