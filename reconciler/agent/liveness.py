@@ -81,6 +81,7 @@ class Liveness:
         return Node(
             name=name,
             record=files.records[-1],
+            starts=files.starts,
             silent_for=0.0 if name == self._name else self._pulses[name].silent_for,
             conditions=conditions,
             faults=faults,

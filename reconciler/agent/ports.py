@@ -151,6 +151,10 @@ class NodeFiles:
     heartbeat: bytes | None
     beaten_at: datetime | None = None  # by the share's clock; only a one-time look shows it, no rule reads it
 
+    @property
+    def starts(self) -> frozenset[str]:
+        return frozenset(record.incarnation for record in self.records)
+
 
 class Heartbeat(Protocol):
     def beat(self, facts: dict[str, object]) -> None:

@@ -98,6 +98,7 @@ class Node:
 
     name: NodeName
     record: NodeRecord
+    starts: frozenset[str]  # incarnations of all its starts that the observer has seen
     silent_for: float = 0.0  # seconds
     inquiry: Inquiry | None = None  # None: nobody asks it
     conditions: Mapping[str, str] = field(default_factory=dict)  # type -> message, by its heartbeat; for people

@@ -35,6 +35,8 @@ def ttl_of(run: Run, site: Site) -> float:
 
 def standing(owner: Node, claim: Claim, *, ttl: float, period: float) -> Standing:
     """``period`` is the heartbeat's; an answer counts for as long as three questions take."""
+    if claim.incarnation not in owner.starts:
+        return Standing.LIVES  # it started, and claimed, since we looked at it: what we know is of an earlier life
     if owner.booted_since(claim.boot):
         return Standing.GONE
     if owner.silent_for < ttl:

@@ -167,6 +167,7 @@ class LiveReader:
         return Node(
             name=name,
             record=files.records[-1],
+            starts=files.starts,
             silent_for=silent_for,
             conditions=conditions,
             faults=faults,

@@ -106,6 +106,14 @@ def test_a_newer_boot_ends_it_whatever_is_answered() -> None:
     assert takes_over(todo(owner(0.0, yes(), boot="boot-2")))
 
 
+@pytest.mark.parametrize("boot", ["boot-1", "boot-2"])
+def test_what_is_known_of_a_nodes_earlier_life_says_nothing_of_its_newest_claim(boot: str) -> None:
+    """It was dead for long, comes back and claims at once, before others have looked at it again."""
+    run = a_run(1, "detect", a_claim(1, "b", incarnation="b-new", boot=boot))
+    assert not takes_over(todo(owner(PATIENCE * TTL, None), run))
+    assert not takes_over(todo(owner(PATIENCE * TTL, NO), run))
+
+
 @given(silent_for=seconds, ended=st.none() | seconds, said=st.none() | seconds, ttl=st.floats(1.0, 600.0))
 def test_the_rule_has_three_bounds(silent_for: float, ended: float | None, said: float | None, ttl: float) -> None:
     """Never before the ttl, never later than ten, and in between only a fresh word of the owner itself saves it."""

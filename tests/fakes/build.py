@@ -194,8 +194,9 @@ def a_node(name: str = "a", *, gpus: tuple[Gpu, ...] = (), silent_for: float = 0
         "runtime": "docker",
         "capacity": capacity,
     }
+    starts = fields.pop("starts", frozenset(f"{name}-{number}" for number in range(1, 10)))
     record = NodeRecord(**header(1, name), **{**defaults, **fields})
-    return Node(name=NodeName(name), record=record, silent_for=silent_for)
+    return Node(name=NodeName(name), record=record, starts=starts | {record.incarnation}, silent_for=silent_for)
 
 
 def me(name: str = "a", **fields: Any) -> Me:
