@@ -5,13 +5,15 @@ for only so is it known which stream a line came from; one thread writes what th
 arrival. After any interruption each stream goes on behind the last line of it in the file.
 """
 
+import contextlib
 import queue
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from docker.errors import DockerException, NotFound
+from docker.types.daemon import CancellableStream
 
 from reconciler.adapters.docker.engine import LOST, Engine
 from reconciler.codec.log_file import LogFile, Summary, Tally
@@ -75,9 +77,17 @@ class Follower:
     def _round(self, *, follow: bool) -> None:
         """Read both streams to their ends; if one failed, so does the round, once everything is written."""
         arrived = _Arrivals()
-        for stream in STREAMS:
-            reader = _Reader(self._engine, self._container, stream, self._log.tally)
-            threading.Thread(target=reader.run, args=(arrived, follow), daemon=True, name=f"log {stream}").start()
+        readers = {stream: _Reader(self._engine, self._container, stream, self._log.tally) for stream in STREAMS}
+        try:
+            for stream, reader in readers.items():
+                threading.Thread(target=reader.run, args=(arrived, follow), daemon=True, name=f"log {stream}").start()
+            self._write_all(arrived)
+        finally:  # a silent stream would keep its thread and its connection until the program ends
+            arrived.closed.set()
+            for reader in readers.values():
+                reader.close()
+
+    def _write_all(self, arrived: "_Arrivals") -> None:
         failure: Exception | None = None
         ends = 0
         while ends < len(STREAMS):
@@ -88,18 +98,16 @@ class Follower:
                 else:
                     ends += 1
                     failure = item or failure
-            self._write(batch, arrived)
+            self._write(batch)
         if failure is not None:
             raise failure
 
-    def _write(self, batch: list[Entry], arrived: "_Arrivals | None" = None) -> None:
+    def _write(self, batch: list[Entry]) -> None:
         try:
             if batch:
                 self._log.write(batch)
             self._log.sync_if_due()
         except OSError as error:
-            if arrived is not None:
-                arrived.closed.set()
             raise ShareUnavailable(f"the log can't be written: {error.strerror}") from error
 
 
@@ -140,19 +148,30 @@ class _Reader:
         self._stream = stream
         self._since = position.since
         self._skip = position.skip
+        self._source: CancellableStream[bytes] | None = None
+
+    def close(self) -> None:
+        """End a read that may wait for ever. Any thread."""
+        if self._source is not None:
+            with contextlib.suppress(DockerException, *LOST, *CLOSED):
+                self._source.close()
 
     def run(self, arrived: _Arrivals, follow: bool) -> None:
         try:
-            for entries in self._entries(follow):
+            self._source = self._open(follow)
+            if arrived.closed.is_set():  # meanwhile, so that ``close`` found nothing to close
+                self.close()
+                return
+            for entries in self._entries(self._source, follow):
                 if not arrived.put(entries):
                     return
             arrived.put(None)
         except (Unreadable, DockerException, *LOST, *CLOSED) as error:
             arrived.put(error)
 
-    def _entries(self, follow: bool) -> Iterator[list[Entry]]:
+    def _entries(self, messages: Iterable[bytes], follow: bool) -> Iterator[list[Entry]]:
         splitter, stamp = Splitter(), ""
-        for message in self._messages(follow):
+        for message in messages:
             if not STAMP.match(message):
                 raise Unreadable(message.decode(errors="replace").strip())
             stamp_bytes, _, data = message.partition(b" ")
@@ -164,9 +183,9 @@ class _Reader:
         if not follow:  # only then is it the program's end, and not an engine going down inside a line
             yield self._fresh(stamp, list(splitter.finish()))
 
-    def _messages(self, follow: bool) -> Iterator[bytes]:
+    def _open(self, follow: bool) -> "CancellableStream[bytes]":
         """Each item is one line or a part of a long one, with its time in front."""
-        stream: Iterator[bytes] = self._engine.api.logs(
+        stream: CancellableStream[bytes] = self._engine.api.logs(
             self._container,
             stdout=self._stream == STDOUT,
             stderr=self._stream == STDERR,
