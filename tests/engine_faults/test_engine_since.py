@@ -25,8 +25,9 @@ def foreign(tmp_path: Path) -> Iterator[str]:
 
 
 class Process:
-    def __init__(self, pid: int, name: str, created: float) -> None:
+    def __init__(self, pid: int, name: str, created: float, parent: int = 1) -> None:
         self.pid = pid
+        self.ppid = lambda: parent
         self.name = lambda: name
         self.create_time = lambda: created
 
@@ -54,11 +55,21 @@ def test_a_listener_that_is_no_engine_says_nothing(foreign: str) -> None:
 
 def test_where_systemd_listens_the_youngest_engine_counts(foreign: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Debian's unit says -H fd://. Of several engines any may be meant: doubt costs an attempt, not a project."""
+    found = [Process(7, "dockerd", 100.0), Process(8, "dockerd", 200.0), Process(os.getpid(), "python", 300.0)]
+    systemd_listens(monkeypatch, found)
+    assert engine_since(foreign) == datetime.fromtimestamp(200.0, UTC)
 
+
+def test_an_engine_inside_a_container_is_not_the_one(foreign: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CI job starts one while a stage runs: were it taken for the stage's, a success would count as lost."""
+    found = [Process(7, "dockerd", 100.0), Process(8, "dockerd", 200.0, parent=7001)]
+    systemd_listens(monkeypatch, found)
+    assert engine_since(foreign) == datetime.fromtimestamp(100.0, UTC)
+
+
+def systemd_listens(monkeypatch: pytest.MonkeyPatch, processes: list[Process]) -> None:
     def credentials(*_: Any) -> int:
         return 1
 
-    found = [Process(7, "dockerd", 100.0), Process(8, "dockerd", 200.0), Process(os.getpid(), "python", 300.0)]
     monkeypatch.setattr(since, "_listener", credentials)
-    monkeypatch.setattr(psutil, "process_iter", lambda: iter(found))
-    assert engine_since(foreign) == datetime.fromtimestamp(200.0, UTC)
+    monkeypatch.setattr(psutil, "process_iter", lambda: iter(processes))

@@ -25,7 +25,7 @@ def engine_since(host: str | None) -> datetime | None:
         return None
     if listener.pid != 1:  # not systemd, which listens for the engine where its unit says -H fd://
         return _started(listener) if _name(listener) == ENGINE else None
-    starts = [_started(process) for process in psutil.process_iter() if _name(process) == ENGINE]
+    starts = [_started(process) for process in psutil.process_iter() if _is_systemds(process)]
     return max((start for start in starts if start is not None), default=None)
 
 
@@ -54,6 +54,14 @@ def _name(process: psutil.Process) -> str:
         return str(process.name())
     except psutil.Error:
         return ""
+
+
+def _is_systemds(process: psutil.Process) -> bool:
+    """Not one that runs inside a container, as those of CI jobs do: they come and go while stages run."""
+    try:
+        return _name(process) == ENGINE and process.ppid() == 1
+    except psutil.Error:
+        return False
 
 
 def _started(process: psutil.Process) -> datetime | None:
