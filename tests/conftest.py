@@ -15,7 +15,7 @@ settings.load_profile("winslow")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("simulation", "deterministic simulation (tests/simulation)")
-    group.addoption("--seeds", type=int, default=300, help="how many histories to simulate (default: 300)")
+    group.addoption("--seeds", type=int, default=2000, help="how many histories to simulate (default: 2000)")
     group.addoption("--seed", type=int, default=None, help="simulate this one history alone")
 
 

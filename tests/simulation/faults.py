@@ -75,7 +75,7 @@ class Faults:
         return lambda: self._power_on(machine)
 
     def _power_on(self, machine: Machine) -> None:
-        if not machine.is_on:
+        if not machine.is_on and machine.name == machine.node:  # a copy stays where it was thrown
             machine.power_on()
             self._judge_health()
 

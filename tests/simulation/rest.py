@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from reconciler.codec.observed import unfold
 from reconciler.core.decide import RunOpen, StartStage, decide
 from reconciler.core.ledger import RunPhase
+from reconciler.core.ledger_behind import missing
 from reconciler.core.names import ProjectName
 from tests.simulation.facts import Facts, Violation
-from tests.simulation.git import Files
+from tests.simulation.git import Files, noted_of
 from tests.simulation.machine import Machine
 
 
@@ -78,6 +79,17 @@ def outputs_are_published(facts: Facts, observed: Sequence[Files]) -> None:
                 _holds(place in facts.outputs, f"{place} is missing")
 
 
+def the_loss_is_told(facts: Facts, observed: Sequence[Files]) -> None:
+    """If the share lacks what the branch tells of, every node that starts says so; then nobody claims or publishes."""
+    told = [found for path, text in (observed[-1] if observed else {}).items() if (found := noted_of(path, text))]
+    if not missing(facts.ledger(), told):
+        return
+    for machine in _originals(facts):
+        agent = machine.reconciler.agent if machine.reconciler else None
+        types = [one.type for one in agent.conditions()] if agent else []
+        _holds("LedgerBehind" in types, f"{machine.name} does not tell that the share lost records, but {types}")
+
+
 def _originals(facts: Facts) -> list[Machine]:
     return [machine for machine in facts.machines if machine.name == machine.node]
 
@@ -95,3 +107,5 @@ AT_REST: tuple[Callable[[Facts, Sequence[Files]], None], ...] = (
     observed_tells_how_it_ended,
     no_condition_is_left,
 )
+AT_REST_FOR_NOW = (every_node_takes_part, the_loss_is_told)
+"""After a server without ``sync`` restarted."""

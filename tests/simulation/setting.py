@@ -91,6 +91,11 @@ def drawn(seed: int) -> Setting:
     )
 
 
+def forgetful(seed: int) -> Setting:
+    """An export without ``sync``: a server that restarts has forgotten what it had acknowledged."""
+    return replace(drawn(seed), sync=False, kinds=("share_restarts", "kill", "freeze"), faults=4, trouble=40.0)
+
+
 def large(seed: int) -> Setting:
     """Five nodes, twenty runs: what the benchmark counts."""
     return replace(drawn(seed), nodes=5, projects=5, stages=4, latency=0.003, trouble=40.0, faults=3, edits=2)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.simulation.history import live
-from tests.simulation.setting import drawn
+from tests.simulation.setting import drawn, forgetful
 
 ROOT = Path(__file__).parents[2]
 TELL = "import sys; from tests.simulation.history import live; from tests.simulation.setting import drawn; "
@@ -18,6 +18,12 @@ TELL = "import sys; from tests.simulation.history import live; from tests.simula
 def test_no_history_breaks_an_invariant(seeds: range) -> None:
     for seed in seeds:
         live(drawn(seed))
+
+
+def test_a_server_that_forgets_what_it_acknowledged_is_told() -> None:
+    """An export without ``sync`` breaks the promises; nodes notice by the branch, and stop."""
+    for seed in range(40):
+        live(forgetful(seed))
 
 
 def test_a_seed_tells_the_same_story_in_every_process() -> None:
