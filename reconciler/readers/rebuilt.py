@@ -57,7 +57,7 @@ def read_published(repository: StateRepository, history: Callable[[Commit], Desi
             f"the state repository has no branch {repository.observed_branch}: nothing was ever published, so there is "
             "nothing to rebuild from, and nodes may simply start"
         )
-    with repository.alone(), repository.tree(head) as tree:
+    with repository.alone(), repository.observed_tree(head) as tree:
         files = {path: tree.read(blob).decode(errors="replace") for path, blob in tree.files().items()}
     status = unfold(files)
     named = {run.commit for project in status.projects for run in project.runs} | {status.commit}

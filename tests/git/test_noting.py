@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.adapters.git import NotedRecords, ObservedBranch, StateRepository
+from reconciler.adapters.git import NotedRecords, ObservedBranch, StateRepository, tree
 from reconciler.adapters.git.tree import GitTree
 from reconciler.core.names import NodeName
 from reconciler.errors import Transient
@@ -51,6 +51,19 @@ def test_a_node_notes_what_another_one_published(forge: Forge, clone_of: Clone, 
     read.clear()
     assert [(one.run, one.record, one.token) for one in watcher.noted()] == [(0, 2, "abc"), (1, 2, "ghi")]
     assert len(read) == 1, "the file that changed, no other"
+
+
+def test_no_number_of_runs_is_too_many(forge: Forge, clone_of: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is people's. Here it would end every node of an old site, for a file a run stays for ever."""
+    monkeypatch.setattr(tree, "MAX_FILES", 2)
+    forge.save("winslow.yaml", "version: 1\n")
+    repository = clone_of(forge.url)
+    repository.fetch_head()
+    branch = ObservedBranch(repository, NodeName("a"))
+    branch.publish(FILES, "three files")
+    assert len(branch.noted()) == 2
+    assert NotedRecords(repository).noted() == branch.noted()
+    assert ObservedBranch(repository, NodeName("b")).read() == FILES
 
 
 def test_a_branch_that_somebody_removed_tells_of_nothing(forge: Forge, clone_of: Clone) -> None:

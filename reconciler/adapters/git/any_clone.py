@@ -18,7 +18,7 @@ def read_observed(clone: Path, branch: str = "observed") -> Mapping[str, str]:
     git = _git(clone)
     head, _ = _newest(git, clone, branch)
     try:
-        with GitTree(git, head) as tree:
+        with GitTree(git, head, is_ours=True) as tree:
             return {path: tree.read(blob).decode(errors="replace") for path, blob in tree.files().items()}
     except Broken as error:
         raise BadInput(f"{clone} is damaged: {error}; clone the state repository again") from error

@@ -54,6 +54,10 @@ class Commits:
         """The files of a commit; close it after reading."""
         return GitTree(self._git, commit)
 
+    def observed_tree(self, commit: Commit) -> GitTree:
+        """The same, of a commit of the branch ``observed``."""
+        return GitTree(self._git, commit, is_ours=True)
+
     def commit(self, name: str) -> Commit:
         found = self.find(name)
         if found is None:

@@ -33,7 +33,7 @@ class NotedRecords:
         return self._noted
 
     def _read(self, head: Commit) -> Mapping[tuple[str, Blob], Noted | None]:
-        with self._repository.tree(head) as tree:
+        with self._repository.observed_tree(head) as tree:
             return {
                 (path, blob): self._told[path, blob]
                 if (path, blob) in self._told

@@ -46,7 +46,7 @@ class ObservedBranch:
         if head is None:
             return {}
         if self._known is None or self._known[0] != head:
-            with self._repository.tree(head) as tree:
+            with self._repository.observed_tree(head) as tree:
                 files = {path: tree.read(blob).decode(errors="replace") for path, blob in tree.files().items()}
             self._known = (head, files)
         return self._known[1]

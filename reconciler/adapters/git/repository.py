@@ -170,6 +170,10 @@ class StateRepository:
         """The files of a commit; close it after reading."""
         return GitTree(self.git, commit)
 
+    def observed_tree(self, commit: Commit) -> GitTree:
+        """The same, of a commit of the branch ``observed``."""
+        return GitTree(self.git, commit, is_ours=True)
+
     def newest(self) -> Commit | None:
         """The head of main as last fetched, accepted or not."""
         return self.ref(self._remote_ref(self.branch))

@@ -20,8 +20,10 @@ MAX_VERSIONS = 200
 class GitTree:
     """Reads blobs through one ``git cat-file --batch``, which lives until ``close``."""
 
-    def __init__(self, git: GitCommand, commit: Commit) -> None:
+    def __init__(self, git: GitCommand, commit: Commit, *, is_ours: bool = False) -> None:
+        """``is_ours``: nodes wrote it, a file a run for as long as the site lives, and nobody can make it shorter."""
         self.commit = commit
+        self._is_ours = is_ours
         self._git = git
         self._resources = ExitStack()
         self._reader: Pipes | None = None
@@ -39,7 +41,7 @@ class GitTree:
         self._reader = None
 
     def files(self) -> Mapping[str, Blob]:
-        """Path -> blob of all regular files; no symbolic links, no submodules. BadInput beyond the limit."""
+        """Path -> blob of all regular files; no symbolic links, no submodules. BadInput where people have too many."""
         if self._files is None:
             self._files, self._others = self._list(self.commit)
         return self._files
@@ -58,7 +60,7 @@ class GitTree:
                 found[path_of(path)] = Blob(blob)
             else:
                 others[path_of(path)] = OTHERS.get(mode, f"of git's mode {mode}")
-        if len(found) > MAX_FILES:
+        if len(found) > MAX_FILES and not self._is_ours:
             raise BadInput(
                 f"commit {commit[:12]} holds {len(found)} files, and a state repository at most {MAX_FILES}: "
                 "keep data on the shared directory"

@@ -185,7 +185,7 @@ def opened(clone: Clone, fetched: Fetched) -> Iterator[State]:
     commits = Commits(clone.git_directory)
     with ExitStack() as trees:
         tree = trees.enter_context(commits.tree(fetched.head))
-        reported = trees.enter_context(commits.tree(fetched.observed)) if fetched.observed else None
+        reported = trees.enter_context(commits.observed_tree(fetched.observed)) if fetched.observed else None
         yield State(clone, fetched, tree, reported)
 
 
