@@ -1,5 +1,6 @@
 """What the fetched branch tells of records: asked after every fetch, so it must cost next to nothing."""
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -77,6 +78,24 @@ def test_a_branch_that_somebody_removed_tells_of_nothing(forge: Forge, clone_of:
     forge.git("update-ref", "-d", "refs/heads/observed", cwd=forge.bare)
     repository.fetch_head()
     assert watcher.noted() == ()
+
+
+def test_an_empty_repository_in_place_of_a_lost_one_takes_nothing_from_the_clone(forge: Forge, clone_of: Clone) -> None:
+    """People fill it from a node's clone, which looks at it earlier, and may hold the branch's last copy."""
+    forge.save("winslow.yaml", "version: 1\n")
+    repository = clone_of(forge.url)
+    repository.fetch_head()
+    branch = ObservedBranch(repository, NodeName("a"))
+    head = branch.publish(FILES, "first")
+    shutil.rmtree(forge.bare)
+    forge.git("init", "-q", "--bare", "-b", "main", str(forge.bare))
+    assert repository.fetch_head().reason == "SourceEmpty"
+    assert (branch.head(), len(branch.noted())) == (head, 2)
+    branch.read()
+    with pytest.raises(Transient, match="moved"):  # a new root there would keep people from pushing the old history
+        branch.publish({"README.md": "new"}, "second")
+    forge.git("push", "-q", forge.url, f"{head}:refs/heads/observed", cwd=repository.clone)
+    assert forge.head("observed") == head
 
 
 def test_noting_is_no_reading_before_a_publication(forge: Forge, clone_of: Clone) -> None:

@@ -88,9 +88,9 @@ class StateRepository:
         wanted = {name: heads[name] for name in (self.branch, self.observed_branch) if name in heads}
         if any(self.ref(self._remote_ref(name)) != commit for name, commit in wanted.items()):
             self._fetch(list(wanted))
-        if self.observed_branch not in heads:
-            self.git.local("update-ref", "-d", self._remote_ref(self.observed_branch))
         if self.branch in heads:
+            if self.observed_branch not in heads:  # in an empty repository it is lost, and ours may be the last copy
+                self.git.local("update-ref", "-d", self._remote_ref(self.observed_branch))
             return self._accept(rewrites[-1] if rewrites else None)
         if not heads:
             return self._last_good(
