@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -13,11 +13,12 @@ from reconciler.agent.observe import Identity
 from reconciler.agent.ports import Clock, Host, Runtime, Share
 from reconciler.agent.tokens import new_token
 from reconciler.config import NodeConfig
+from reconciler.core.containers import Container, ContainerState, claim_key
 from reconciler.core.names import NodeName
 from reconciler.core.nodes import Capacity, NodeRecord
 from reconciler.core.placement import claims_of
 from reconciler.core.records import Released
-from reconciler.errors import BadInput, Transient, WinslowError
+from reconciler.errors import BadInput, EngineUnavailable, Transient, WinslowError
 
 log = structlog.get_logger()
 
@@ -66,12 +67,20 @@ def advertised(config: NodeConfig) -> str:
 
 
 def hand_over(name: NodeName, share: Share, runtime: Runtime, clock: Clock) -> None:
-    """Release the node's claims, then stop and remove its containers.
+    """Release the node's claims, then stop and remove their containers.
 
-    Released first: were it the other way round, a crash in between would look like a failed program.
+    Released first: were it the other way round, a crash in between would look like a failed program. A program that
+    has ended already is left for the next start to record, and one of another runtime may go on where we can't stop it.
     """
     ledger = share.read()
+    ended = {one.key for one in _found(runtime) if one.state is ContainerState.EXITED}
+    released = set()
     for project, run in claims_of(ledger, name):
+        if run.claim is None or run.claim.runtime != runtime.name:
+            continue
+        key = claim_key(project, run, run.claim)
+        if key in ended:
+            continue
         record = Released(
             number=run.next_number,
             token=new_token(),
@@ -83,12 +92,24 @@ def hand_over(name: NodeName, share: Share, runtime: Runtime, clock: Clock) -> N
             counts=False,
         )
         share.publish_run(project, run.created, record)
-    for container in runtime.list():
+        released.add(key)
+    for container in _found(runtime):
+        if container.key not in released:
+            continue
         try:
             runtime.stop(container)
             runtime.remove(container)
         except WinslowError as error:
             log.warning("hand_over_incomplete", container=container.key.slug, error=str(error))
+
+
+def _found(runtime: Runtime) -> Sequence[Container]:
+    """Nothing while the engine is down: what comes back with it is superseded."""
+    try:
+        return runtime.list()
+    except EngineUnavailable as error:
+        log.warning("engine_unavailable", error=str(error))
+        return ()
 
 
 def _runtime_versions(runtime: Runtime) -> Mapping[str, str]:

@@ -28,6 +28,7 @@ from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Site
 from reconciler.core.draft import Plan
 from reconciler.core.ledger import Ledger
+from reconciler.core.ledger_behind import told
 from reconciler.core.names import ProjectName
 from reconciler.core.nodes import Node, Remark
 from reconciler.core.placement import claims_of
@@ -118,8 +119,7 @@ class Agent:
     def hand_over(self) -> None:
         """Release our claims, then stop and remove our containers: any node may start those stages again."""
         if self._watch.lacking:
-            log.warning("nothing_handed_over", because="LedgerBehind")
-            return
+            raise Transient(f"{self.config.name} has ended and handed nothing over: {told(self._watch.lacking)}")
         hand_over(self.config.name, self._share, self._runtime, self._clock)
 
     def leftovers(self) -> frozenset[Path]:

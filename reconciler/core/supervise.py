@@ -55,7 +55,8 @@ def _mine(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
     draft.wait(name, _running(run, claim))
     container = next((c for c in draft.me.containers if c.key == key), None)
     has_ended = claim.boot != draft.me.boot or (container is not None and container.state is ContainerState.EXITED)
-    if _hands_over(draft, name) and not has_ended:
+    is_ours = claim.runtime == draft.me.runtime  # else it may go on where we can't stop it
+    if _hands_over(draft, name) and is_ours and not has_ended:
         message = f"{draft.me.name} is drained and hands its work over (nodes/{draft.me.name}.yaml)"
         _release(draft, name, run, "Drained", message, counts=False)
         return

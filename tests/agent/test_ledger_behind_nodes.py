@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from reconciler.agent.ledger_watch import SURE
 from reconciler.agent.node import Agent
 from reconciler.codec.observed import fold
@@ -13,6 +15,7 @@ from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, ProjectName
 from reconciler.core.report import report
 from reconciler.core.status import STATUS_VERSION
+from reconciler.errors import Transient
 from reconciler.readers.live import LiveReader
 from tests.fakes.build import CROSSING, a_next, a_pipeline, a_project, a_stage
 from tests.fakes.lab import FakeObserved, Lab
@@ -78,7 +81,8 @@ def test_a_node_that_ends_hands_nothing_over_on_such_a_share(lab: Lab, tmp_path:
     tell(lab, CROSSING, record=9)
     agent.fetch()
     lab.turn()
-    agent.hand_over()
+    with pytest.raises(Transient, match="handed nothing over: the share lacks records"):
+        agent.hand_over()
     assert records(lab) == before
     assert all(not program.ended.is_set() for program in lab.runtimes["a"].programs.values())
 

@@ -235,6 +235,44 @@ def test_work_that_is_handed_over_uses_no_attempt(lab: Lab) -> None:
     assert (run.claim.node, run.attempts_used) == ("b", 1)
 
 
+def test_what_has_ended_is_left_to_be_recorded_and_not_handed_over(lab: Lab) -> None:
+    """A day's work may have ended a moment before the node was told to."""
+    lab.write(a_project(), pipeline=HOLDING)
+    agent = lab.join()
+    lab.until(lambda: lab.phases() == ["Running"])
+    [key] = lab.runtimes["a"].programs
+    lab.runtimes["a"].finish(key)
+    agent.hand_over()
+    lab.kill("a")
+    assert key in lab.runtimes["a"].programs, "its container is still needed"
+    lab.join("a")
+    lab.until(lambda: lab.phases()[0] == "Succeeded")
+    run = lab.run(1)
+    assert run is not None
+    assert run.attempts == 1
+
+
+def test_what_can_not_be_released_is_not_stopped(lab: Lab) -> None:
+    """Nobody knows whose a claim is while its project's records can't be read."""
+    lab.write(a_project(), pipeline=HOLDING)
+    agent = lab.join()
+    lab.until(lambda: lab.phases() == ["Running"])
+    (lab.root / "projects/crossing/records/00000003.json").write_text("torn")
+    agent.hand_over()
+    assert running(lab)
+
+
+def test_an_engine_that_is_down_does_not_hold_a_hand_over_back(lab: Lab) -> None:
+    lab.write(a_project(), pipeline=HOLDING)
+    agent = lab.join()
+    lab.until(lambda: lab.phases() == ["Running"])
+    lab.runtimes["a"].available = False
+    agent.hand_over()
+    run = lab.run(1)
+    assert run is not None
+    assert isinstance(run.last, Released)
+
+
 def test_a_second_machine_with_the_same_name_is_refused(lab: Lab) -> None:
     lab.write(a_project(paused=True))
     agent = lab.join("a")

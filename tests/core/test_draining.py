@@ -96,6 +96,13 @@ def test_an_engine_that_is_down_does_not_hold_the_work_back() -> None:
     assert handed_over(todo(engine_answers=False))
 
 
+def test_what_another_runtime_may_still_run_is_not_given_away() -> None:
+    """It would run here, unseen, and on the next node as well."""
+    planned = todo(runtime="process")
+    assert not planned.actions
+    assert planned.waiting[CROSSING].because == "RuntimeChanged"
+
+
 def test_an_older_view_of_git_releases_nothing() -> None:
     """The node may have been undrained since."""
     newer = replace(MINE, created=replace(MINE.created, commit=Commit("d" * 40)))
