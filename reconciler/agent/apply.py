@@ -120,7 +120,6 @@ class Applier:
                 key = claim_key(project, run, claim)
                 return self._work("start", key, project, lambda: self._start(action, key))
             case FollowContainer(project=project, run=run, claim=claim, container=container):
-                log.info("container_adopted", project=project, run=run.number, state=container.state)
                 adopt = self._attempts.adopt
                 return self._work("follow", container.key, project, lambda: adopt(project, run, claim, container))
             case FinishRun(project=project, run=run, claim=claim, container=container):

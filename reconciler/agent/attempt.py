@@ -76,6 +76,7 @@ class Attempts:
 
         Without the note a container that somebody removes would be taken for one that was never started.
         """
+        log.info("container_adopted", project=project, run=run.number, state=container.state)
         if run.started_at is None:
             self._note_start(project, run, claim, container)
         self.follow(project, run, claim, container)

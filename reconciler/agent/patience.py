@@ -6,7 +6,7 @@ directories may take as long as they like; the heartbeat, every few seconds, han
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,14 +26,14 @@ class Patience:
     def __init__(self, clock: Clock, place: Path) -> None:
         self._clock = clock
         self._place = place
-        self._waiting: dict[object, float] = {}
+        self._waiting: dict[object, tuple[float, datetime]] = {}  # since when: for rules, and for people
         self._beaten = clock.monotonic()
 
     @contextmanager
     def call(self) -> Iterator[float]:
         """Time what is done inside; yields when it began."""
         me, began = object(), self._clock.monotonic()
-        self._waiting[me] = began
+        self._waiting[me] = began, self._clock.now()
         try:
             yield began
         finally:
@@ -46,7 +46,11 @@ class Patience:
     @property
     def waited(self) -> float:
         """Seconds for which the longest of the calls under way has waited; 0.0 if there is none."""
-        return self._clock.monotonic() - min(self._waiting.copy().values(), default=self._clock.monotonic())
+        return self._clock.monotonic() - self._longest[0]
+
+    @property
+    def _longest(self) -> tuple[float, datetime]:
+        return min(self._waiting.copy().values(), default=(self._clock.monotonic(), self._clock.now()))
 
     @property
     def unheard_for(self) -> float:
@@ -59,7 +63,7 @@ class Patience:
     def conditions(self, heartbeat: timedelta) -> tuple[Condition, ...]:
         if not self.is_over(heartbeat):
             return ()
-        since = datetime.now(UTC) - timedelta(seconds=self.waited)
+        since = self._longest[1]  # noted when it began: the same words for as long as it lasts
         return (
             condition(
                 "ShareUnreachable",

@@ -64,3 +64,14 @@ def test_a_node_that_has_not_joined_yet_is_well_until_its_share_hangs() -> None:
         assert not found.ok()
         assert [one.type for one in found.conditions()] == ["ShareUnreachable"]
     assert found.ok(), "and at once when it answers"
+
+
+def test_it_is_said_in_the_same_words_for_as_long_as_it_lasts() -> None:
+    """Whatever the wall clock does meanwhile: each new word would be another commit on the branch observed."""
+    clock = FakeClock()
+    patience = patient(clock)
+    with patience.call():
+        clock.seconds += 60.0
+        before = patience.conditions(timedelta(seconds=5))
+        clock.seconds += 3600.0  # of the monotonic clock; the wall clock stands, as if somebody had set it back
+        assert before == patience.conditions(timedelta(seconds=5)) != ()
