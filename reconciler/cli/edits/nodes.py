@@ -19,9 +19,7 @@ def drain(
     node: NodeArgument,
     hand_over: Annotated[
         bool,
-        typer.Option(
-            "--hand-over", help="Stop what runs there, too: other nodes start it again; uses no attempt."
-        ),
+        typer.Option("--hand-over", help="Stop what runs there, too: other nodes start it again; uses no attempt."),
     ] = False,
 ) -> Edit:
     """Take a node out of service: it starts nothing new, and what runs there goes on to its end."""
