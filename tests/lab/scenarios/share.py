@@ -21,7 +21,7 @@ STORM_MOST = 300.0
 """Seconds: a slow machine writes less than it was asked to, and the report says how much."""
 WRITE = """
 for i in $(seq $1); do
-  dd if=/dev/zero of=/mnt/winslow/storm bs=1M count=256 seek=$((i % 4 * 256)) conv=notrunc
+  dd if=/dev/zero of=/mnt/winslow/storm bs=1M count=1024 conv=notrunc
 done
 """
 
@@ -84,7 +84,7 @@ def storm(lab: Lab, options: Options, told: Told) -> None:
         owner = site.begin("flight")
         site.join("n2", "n3")
         machine.run("sysctl", "-w", "vm.dirty_ratio=80", "vm.dirty_background_ratio=60")
-        rounds = max(round(options.storm * 4), 1)
+        rounds = max(round(options.storm), 1)
         pid = machine.ask("spawn", command=["sh", "-c", WRITE, "storm", str(rounds)], environment={}, log=STORM_LOG)
         began, most, longest = time.monotonic(), 0, 0.0
         beat, beaten = "", began
@@ -94,9 +94,9 @@ def storm(lab: Lab, options: Options, told: Told) -> None:
             if (now := site.heartbeat_of(owner)) != beat:
                 longest, beat, beaten = max(longest, time.monotonic() - beaten), now, time.monotonic()
             time.sleep(0.5)
-        machine.ask("kill", pid=pid, number=9)
-        written = machine.ask("read", path=STORM_LOG).count("copied") / 4
-        told.say(f"{written:g} GiB in {time.monotonic() - began:.0f} s, at most {most} MiB dirty at once")
+        machine.ask("kill", pid=-pid, number=9)  # with the dd that it waits for
+        written = machine.ask("read", path=STORM_LOG).count("copied")
+        told.say(f"{written} GiB in {time.monotonic() - began:.0f} s, at most {most} MiB dirty at once")
         told.say(f"longest silence of the heartbeat {max(longest, time.monotonic() - beaten):.0f} s")
         site.await_counting("flight", within=120.0)
         not_taken_over(site, "flight", 3 * site.ttl)
