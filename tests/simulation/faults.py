@@ -77,6 +77,7 @@ class Faults:
     def _power_on(self, machine: Machine) -> None:
         if not machine.is_on and machine.name == machine.node:  # a copy stays where it was thrown
             machine.power_on()
+            self._cut_off.discard(machine)  # its new mount finds another way
             self._judge_health()
 
     def freeze(self, machine: Machine) -> Healing:
