@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from reconciler.core.containers import ClaimKey
+from reconciler.core.names import run_directory
 from tests.simulation.engine import KILLED, TERMINATED, UNSEEN
 from tests.simulation.machine import Machine
 
@@ -113,11 +115,16 @@ class Faults:
     def kill_container(self, machine: Machine) -> None:
         """By hand: by a signal, or with ``docker rm -f``."""
         for key in list(machine.engine.live())[:1]:
-            if self._chance.random() < 0.5:
+            if self._chance.random() < 0.5 or not self._start_is_noted(key):
                 machine.engine.finish(key, KILLED)
             else:
                 machine.tell(f"somebody removes {key.slug}")
                 machine.engine.forget(key)
+
+    def _start_is_noted(self, key: ClaimKey) -> bool:
+        """Not promised: a container that is removed before the share has its start noted is started once more."""
+        claim = f"projects/{key.project}/runs/{run_directory(key.run, key.stage)}/{key.number}"
+        return self._site.server.content(f"{claim}/events.jsonl") is not None
 
     def lose_git(self, machine: Machine) -> Healing:
         machine.tell("is cut off from git")
