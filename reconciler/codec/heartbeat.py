@@ -22,7 +22,7 @@ EVERY = re.compile(rb'"every": ([0-9]{1,9}(?:\.[0-9]{1,9})?)[,}]')
 
 
 def beats_every(content: bytes | None) -> float:
-    """Seconds between its beats; 0.0 if it does not say so. Read even where a long heartbeat was cut off."""
+    """Seconds between its beats; 0.0 if it does not say so. Read even out of a damaged heartbeat."""
     found = EVERY.search(content or b"")
     return float(found[1]) if found else 0.0
 

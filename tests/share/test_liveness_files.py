@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.adapters.share.heartbeat import SIZE, HeartbeatFile
+from reconciler.codec.heartbeat import heard
 from reconciler.core.names import NodeName, RecordNumber, Token
 from tests.fakes.build import A, B, a_node
 
@@ -27,6 +28,16 @@ def test_a_heartbeat_changes_at_each_beat_and_is_one_block(share: SharedDirector
     heartbeat.close()
     assert len(seen) == 5
     assert {len(content) for content in seen} == {SIZE}
+
+
+def test_what_a_heartbeat_has_no_room_for_costs_nothing_else(share: SharedDirectory) -> None:
+    """A node with many troubles must not fall silent about all of them."""
+    share.publish_node(a_node("a").record)
+    heartbeat = share.heartbeat(A, "a-1")
+    heartbeat.beat({"every": 5.0, "conditions": {"LedgerBehind": "behind"}, "runs": {"ulm": "ü" * SIZE}})
+    heartbeat.close()
+    assert heard(beating(share))[0] == {"LedgerBehind": "behind"}
+    assert len(beating(share)) == SIZE
 
 
 def test_a_heartbeat_that_was_opened_anew_still_differs(share: SharedDirectory) -> None:

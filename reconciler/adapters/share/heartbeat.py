@@ -25,9 +25,11 @@ class HeartbeatFile:
 
     def beat(self, facts: dict[str, object]) -> None:
         """Write the next beat. ``facts`` are for people; observers only ask whether the bytes changed."""
-        self._count += 1  # written first: long facts are cut off, and what is left must change with each beat
-        text = json.dumps({"count": self._count, "opened": self._opened, **facts}, ensure_ascii=False)
-        self._file.write(text.encode()[: SIZE - 1].ljust(SIZE - 1) + b"\n")
+        self._count += 1
+        told = {"count": self._count, "opened": self._opened, **facts}
+        while len(page := json.dumps(told, ensure_ascii=False).encode()) >= SIZE:
+            told.popitem()  # the last fact, and whole: of a page that is cut off nobody could read any
+        self._file.write(page.ljust(SIZE - 1) + b"\n")
 
     def close(self) -> None:
         self._file.close()
