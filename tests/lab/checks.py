@@ -77,7 +77,7 @@ def _check_run(share: Path, name: ProjectName, run: Run, padding: str) -> None:
 
 
 def _odd(lines: list[str], wanted: list[str]) -> str:
-    return str([pair for pair in zip(lines, wanted, strict=False) if pair[0] != pair[1]][:3])
+    return str([(one[:20], other[:20]) for one, other in zip(lines, wanted, strict=False) if one != other][:3])
 
 
 def _is_quiet(node: Node) -> bool:
