@@ -185,6 +185,10 @@ class Applier:
 
     def _stop(self, action: StopContainer) -> None:
         if action.because in (SUSPECT, TIMED_OUT):
+            if self._containers.has_ended(
+                action.container.key
+            ):  # by itself, since we looked: its end is to be believed
+                return
             self._stopped.remember(action.container.key, action.because)
         self._runtime.stop(action.container)
         self._containers.forget_listing()

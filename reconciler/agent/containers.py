@@ -100,6 +100,13 @@ class Containers:
             self._known.pop(key, None)
             self.summaries.pop(key, None)
 
+    def has_ended(self, key: ClaimKey) -> bool:
+        """As the engine says now; False if it does not answer."""
+        self.refresh()
+        with self._lock:
+            found = self._known.get(key)
+            return found is None or found.state is ContainerState.EXITED
+
     def forget_listing(self) -> None:
         """Make the next snapshot ask the engine; a listing under way may be older than the reason to ask.
 

@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.agent.node import Agent
@@ -105,6 +106,21 @@ def test_a_suspect_stage_that_asks_for_it_is_stopped_and_released_afterwards(lab
     assert isinstance(record, Released)
     assert (record.reason, record.counts) == ("Suspect", True)
     lab.until(lambda: lab.kinds(1)[2:] == ["Claim"], "its next attempt")
+
+
+def test_a_suspect_that_had_ended_by_itself_is_believed(lab: HangingLab) -> None:
+    """The last listing may be ten seconds old. Such a stage has effects outside: it is not to run again for nothing."""
+    agent = started(lab, on_suspect=OnSuspect.STOP)
+    [program] = lab.runtimes["a"].programs.values()
+    with hanging(lab, agent):
+        program.container = replace(
+            program.container, state=ContainerState.EXITED, exit_code=0, ended_at=datetime.now(UTC)
+        )
+        lab.clock.seconds += 2.0
+        agent.watch()
+        lab.until_true(lambda: "stop" not in {job.kind for job in agent._workers.busy()})
+        program.ended.set()
+    lab.until(lambda: lab.kinds(1) == ["Claim", "Done"])
 
 
 def test_a_reconciler_that_was_restarted_meanwhile_still_knows_that_it_was_a_suspect(lab: HangingLab) -> None:
