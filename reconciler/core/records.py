@@ -208,7 +208,7 @@ class Released(Record):
     ``counts``: whether this uses up an attempt. A lost container does, a node that hands over does not.
     """
 
-    reason: str  # Lost, EngineRestarted, ContainerMissing, Suspect, Drained
+    reason: str  # Lost, Rebooted, EngineRestarted, ContainerMissing, Suspect, Drained, ShareLost
     message: str = ""
     counts: bool = True
 
