@@ -80,6 +80,7 @@ class Agent:
         self._runtime = runtime
         self._clock = clock
         self._fetched = Fetched(desired=None)
+        self._has_asked = False  # the remote, whatever it said
         self._ancestry = Ancestry(source.descends)
         self._publishers_ancestry = Ancestry(source.descends)  # each for one thread
         self._memory = Memory()
@@ -132,14 +133,23 @@ class Agent:
     # --- the parts of the loop, each called from its own thread ---
 
     def fetch(self) -> bool:
-        """Look at the remote; True if there is a new desired commit."""
+        """Look at the remote; True if there is a new desired commit.
+
+        A remote that hangs takes half a minute to fail. So that what runs is looked after meanwhile, the first call
+        begins with what the clone holds; nothing new is claimed or told from that.
+        """
+        is_first = not self._has_asked
+        if is_first:
+            self._fetched = self._source.known()
+            self._wake()
         before, began = self._fetched.desired, self._clock.monotonic()
         found = self._source.fetch(self._ledger.site if self._ledger is not None else ())
         self._watch.fetch()  # before anybody may act on what was found
         if found.error and found.error != self._fetched.error:
             log.warning("source_fault", reason=found.reason, error=found.error)
         self._fetched = found if found.error else replace(found, asked=began)
-        return found.desired is not None and (before is None or found.desired.commit != before.commit)
+        self._has_asked = True
+        return found.desired is not None and (is_first or before is None or found.desired.commit != before.commit)
 
     def beat(self) -> None:
         """Our heartbeat, and a look at everybody else's; who has grown silent is asked."""
@@ -177,7 +187,7 @@ class Agent:
             jobs=self._workers.busy(),
             contained=self._ancestry.of(desired.commit, ledger, followed=fetched.followed),
             memory=self._memory,
-            may_claim=not self._liveness.error,
+            may_claim=self._has_asked and not self._liveness.error,
             source_asked=fetched.asked,
             share_time=self._share_time.look(ledger),
             lacking=self._watch.compare(ledger, noted),
@@ -290,7 +300,7 @@ class Agent:
         ledger is older than what was published of it."""
         fetched = self._fetched
         desired = fetched.desired
-        if desired is None or self._watch.lacking:
+        if desired is None or not self._has_asked or self._watch.lacking:
             return None
         ledger, nodes = self._share.read(), self._nodes()
         self._publishers_ancestry.of(desired.commit, ledger, followed=fetched.followed)

@@ -118,6 +118,10 @@ class Source(Protocol):
         """
         ...
 
+    def known(self) -> Fetched:
+        """What our clone holds from earlier, without asking the remote: enough to look after what runs."""
+        ...
+
     def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
         """Does ``commit`` equal or descend from ``ancestor``? None: one of them is not in our clone."""
         ...

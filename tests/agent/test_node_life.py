@@ -1,15 +1,19 @@
 """One node and its pipelines: from the first commit to the last stage, through faults of everything around it."""
 
+import threading
+from collections.abc import Sequence
+
 import pytest
 
+from reconciler.agent.ports import Fetched
 from reconciler.core.containers import ContainerState
 from reconciler.core.desired import Gpus, Pipeline, Requires, Secret
-from reconciler.core.names import ProjectName, RunNumber
-from reconciler.core.records import Aborted, Done, Failed, Released
+from reconciler.core.names import Commit, ProjectName, RunNumber
+from reconciler.core.records import Aborted, Done, Failed, Released, RewriteAccepted
 from reconciler.core.status import ProjectPhase, ProjectStatus
 from reconciler.errors import BadInput
 from tests.fakes.build import CROSSING, a_gpu, a_next, a_pipeline, a_project, a_stage
-from tests.fakes.lab import Lab
+from tests.fakes.lab import FakeSource, Lab
 from tests.fakes.runtime import FakeRuntime
 
 SUCCEEDED = ["Succeeded"] * 3
@@ -289,3 +293,38 @@ def test_an_older_reconciler_of_the_same_name_learns_that_it_was_replaced(lab: L
     assert "another reconciler started as 'a'" in old.superseded
     assert not lab.agents["a"].superseded
     old.leave()
+
+
+def test_what_runs_is_looked_after_before_the_remote_has_answered(lab: Lab) -> None:
+    """Git that hangs takes half a minute to fail; nothing new begins from what the clone holds alone."""
+    lab.write(a_project(), pipeline=scripted(("detect", "hold"), ("track", "hold")))
+    lab.join()
+    lab.until(lambda: running(lab))
+    lab.kill("a")
+    answers = threading.Event()
+
+    class Hanging(FakeSource):
+        def fetch(self, rewrites: Sequence[RewriteAccepted] = ()) -> Fetched:
+            answers.wait()
+            return lab.source.fetch(rewrites)
+
+        def known(self) -> Fetched:
+            return lab.source.known()
+
+        def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
+            return lab.source.descends(commit, ancestor)
+
+    again = lab.join(source=Hanging(), fetch=False)
+    fetching = threading.Thread(target=again.fetch)
+    fetching.start()
+    try:
+        finish(lab)
+        lab.until(lambda: lab.phases() == ["Succeeded"])
+        for _ in range(3):
+            lab.turn()
+        assert lab.phases() == ["Succeeded"], "began a stage from an older view"
+        assert again.look() is None, "told an older view"
+    finally:
+        answers.set()
+        fetching.join()
+    lab.until(lambda: len(lab.phases()) == 2)

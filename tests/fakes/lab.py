@@ -94,6 +94,9 @@ class FakeSource:
             self._followed = due.token
         return self._fetched()
 
+    def known(self) -> Fetched:
+        return self._fetched()
+
     def _fetched(self, **fault: Any) -> Fetched:
         return Fetched(desired=self._accepted, followed=self._followed, **fault)
 
@@ -181,6 +184,7 @@ class Lab:
         runtime: FakeRuntime | None = None,
         source: FakeSource | None = None,
         gpus: Sequence[Gpu] = (),
+        fetch: bool = True,
     ) -> Agent:
         """Start a reconciler. The same name again is its restart: it finds the engine as it was left."""
         runtime = runtime or self.runtimes.get(name) or FakeRuntime(boot=boot)
@@ -195,7 +199,8 @@ class Lab:
             home=home or f"home-{name}",
             wake=self.woken.set,
         )
-        agent.fetch()
+        if fetch:
+            agent.fetch()
         agent.join()
         self.agents[name], self.runtimes[name] = agent, runtime
         return agent

@@ -68,6 +68,18 @@ def test_an_unchanged_head_is_neither_fetched_nor_loaded_again(
     assert len(loads) == 1
 
 
+def test_what_the_clone_holds_is_known_without_the_remote(forge: Forge, clone_of: Clone, tmp_path: Path) -> None:
+    """A restarted node looks after what runs before a remote that hangs has failed; a new one knows nothing."""
+    commit = forge.save("winslow.yaml", "version: 1\n")
+    source = GitSource(clone_of(forge.url), lambda tree: Desired(commit=tree.commit))
+    assert source.known().desired is None
+    source.fetch()
+    forge.bare.rename(tmp_path / "gone.git")
+    again = GitSource(clone_of(forge.url), lambda tree: Desired(commit=tree.commit)).known()
+    assert again.desired is not None
+    assert (again.desired.commit, again.error) == (commit, "")
+
+
 def test_it_works_over_http(forge: Forge, served: str, clone_of: Clone) -> None:
     commit = forge.save("winslow.yaml", "version: 1\n")
     assert clone_of(served).fetch_head().commit == commit

@@ -55,7 +55,7 @@ class Clone:
 
     remote: Remote
     machine: Life
-    known: int = -1  # main up to this commit
+    fetched: int = -1  # main up to this commit
     head: int = 0  # observed as last fetched: how many commits it had
 
     def fetch(self, rewrites: Sequence[RewriteAccepted] = ()) -> Fetched:
@@ -63,16 +63,19 @@ class Clone:
             self.remote.trip(self.machine, "fetch")
         except SourceUnavailable as error:
             return self._fetched(reachable=False, error=str(error), reason="SourceUnreachable")
-        self.known, self.head = self.remote.main.newest, len(self.remote.observed)
+        self.fetched, self.head = self.remote.main.newest, len(self.remote.observed)
+        return self._fetched()
+
+    def known(self) -> Fetched:
         return self._fetched()
 
     def _fetched(self, *, reachable: bool = True, error: str = "", reason: str = "") -> Fetched:
-        desired = self.remote.main.desired[self.known] if self.known >= 0 else None
+        desired = self.remote.main.desired[self.fetched] if self.fetched >= 0 else None
         return Fetched(desired=desired, reachable=reachable, error=error, reason=reason)
 
     def descends(self, commit: Commit, ancestor: Commit) -> bool | None:
         first, second = History.number(commit), History.number(ancestor)
-        return None if max(first, second) > self.known else second <= first
+        return None if max(first, second) > self.fetched else second <= first
 
 
 class ObservedClone:

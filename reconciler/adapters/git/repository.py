@@ -83,6 +83,14 @@ class StateRepository:
         except SourceUnavailable as error:
             return self._last_good("SourceUnreachable", str(error), reachable=False)
 
+    def last_head(self) -> Head:
+        """The last good commit as our clone knows it; the remote is not asked."""
+        try:
+            with self.alone():
+                return self._last_good("", "")
+        except SourceUnavailable:  # a damaged clone: the next fetch makes a new one
+            return Head(commit=None)
+
     def _fetch_head(self, rewrites: Sequence[RewriteAccepted] = ()) -> Head:
         heads = self._list_heads()
         wanted = {name: heads[name] for name in (self.branch, self.observed_branch) if name in heads}

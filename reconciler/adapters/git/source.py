@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from reconciler.adapters.git.repository import StateRepository
+from reconciler.adapters.git.repository import Head, StateRepository
 from reconciler.adapters.git.tree import GitTree
 from reconciler.agent.ports import Fetched
 from reconciler.core.desired import Desired
@@ -25,7 +25,12 @@ class GitSource:
         self._followed: Token | None = None
 
     def fetch(self, rewrites: Sequence[RewriteAccepted] = ()) -> Fetched:
-        head = self._repository.fetch_head(rewrites)
+        return self._loaded(self._repository.fetch_head(rewrites))
+
+    def known(self) -> Fetched:
+        return self._loaded(self._repository.last_head())
+
+    def _loaded(self, head: Head) -> Fetched:
         if head.commit is not None and (self._desired is None or self._desired.commit != head.commit):
             try:
                 self._desired = self._read(head.commit)
