@@ -12,7 +12,6 @@ from tests.simulation.invariants import (
     ON_RECORD,
     ON_RECORD_FOR_NOW,
     ON_START,
-    ON_START_FOR_NOW,
     a_name_is_given_up_to_another_alone,
     observed_follows_from_the_ledger,
     records_are_immutable,
@@ -74,7 +73,7 @@ class Checker:
     def started(self, engine: Engine, order: Order) -> None:
         machine = self.facts.machine(engine.machine)
         self._tell(machine, f"container starts: {_claim(order)}")
-        for invariant in ON_START if self.facts.setting.sync else ON_START_FOR_NOW:
+        for invariant in ON_START if self.facts.setting.sync else ():
             ask(invariant, self.facts, machine, order)
         self.facts.started[order.key.token] = Started(machine, machine.boot())
 

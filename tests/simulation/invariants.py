@@ -237,7 +237,6 @@ ON_START: tuple[Callable[[Facts, Machine, Order], None], ...] = (
     what_was_superseded_before_it_was_prepared_is_not_started,
 )
 
-# Without ``sync`` a restarted server may lack records that it had acknowledged. Then nothing that follows from such
-# a record holds, but that each claim still has its own token, and nobody speaks for others. See rest.the_loss_is_told.
+# Without ``sync`` a restarted server may lack records, and notes of starts, that it had acknowledged. Then nothing that
+# follows from them holds, but that nobody speaks for others. See rest.the_loss_is_told.
 ON_RECORD_FOR_NOW = (a_record_names_who_wrote_it,)
-ON_START_FOR_NOW = (a_claim_starts_one_container,)
