@@ -16,9 +16,14 @@ def test_a_lost_git_server_is_filled_from_a_nodes_clone(drill: Drill) -> None:
     shutil.rmtree(drill.site.remote)
     drill.until_true(lambda: "SourceUnreachable" in drill.conditions())
     drill.site.git(drill.site.root, "init", "-q", "--bare", "-b", "main", drill.site.remote.name)
+    pushed = drill.site.remote / "hooks/post-receive"
+    pushed.write_text("#!/bin/sh\ngit for-each-ref --format='%(refname)' | xargs echo >> pushed\n")
+    pushed.chmod(0o755)
 
     drill.follow("The git server is lost")
 
+    held = [set(line.split()) for line in (drill.site.remote / "pushed").read_text().splitlines()]
+    assert all("refs/heads/observed" in refs for refs in held), "a node that finds main alone drops its copy"
     assert drill.site.git(drill.site.remote, "rev-parse", "main") == main
     assert observed.strip() in drill.site.git(drill.site.remote, "log", "--format=%H", "observed")
     drill.site.write("projects/ulm.yaml", "pipeline: flow\n")
