@@ -31,6 +31,7 @@ from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
 from reconciler.adapters.process.runtime import ProcessRuntime
 from reconciler.adapters.share import SharedDirectory
+from reconciler.adapters.share.files import MOUNTED
 from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.agent import lifetime
 from reconciler.agent.followers.forges import CurrentForge
@@ -43,7 +44,7 @@ from reconciler.agent.http import node_app, serve
 from reconciler.agent.lifetime import unless_stopped
 from reconciler.agent.loop import Loop, Wakeup
 from reconciler.agent.node import Agent
-from reconciler.agent.patience import Patience
+from reconciler.agent.patience import Patience, timed
 from reconciler.agent.ports import Host, Runtime
 from reconciler.agent.secrets import Secrets
 from reconciler.agent.tidying import tidy
@@ -145,9 +146,9 @@ def _hook_token(file: Path) -> str:
 
 def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, patience: Patience, spawn: Spawn) -> Agent:
     host = LinuxHost()
-    share = SharedDirectory(config.share, writer=f"{config.name}.{token_hex(4)}")
-    with patience.call():
-        identity, replaced = share.identity(), share.replaced()
+    files = timed(MOUNTED, patience)
+    share = SharedDirectory(config.share, writer=f"{config.name}.{token_hex(4)}", files=files)
+    identity, replaced = share.identity(), share.replaced()
     repository = _repository(config, config.local / "state.git", spawn)
     secrets = Secrets(config.secrets_dir)
     runtime = open_runtime(config, identity, host, replaced=replaced, spawn=spawn)

@@ -8,6 +8,7 @@ import contextlib
 import threading
 from collections.abc import Mapping
 
+from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Clock, Heartbeat, NodeFiles, Share
 from reconciler.codec.heartbeat import heard, heard_remarks
 from reconciler.core.names import NodeName
@@ -18,9 +19,10 @@ from reconciler.errors import ShareUnavailable
 class Liveness:
     """Thread-safe to read; ``beat`` is called by one thread."""
 
-    def __init__(self, share: Share, clock: Clock, name: NodeName, incarnation: str) -> None:
+    def __init__(self, share: Share, clock: Clock, patience: Patience, name: NodeName, incarnation: str) -> None:
         self._share = share
         self._clock = clock
+        self._patience = patience
         self._name = name
         self._incarnation = incarnation
         self._heartbeat: Heartbeat | None = None
@@ -39,7 +41,8 @@ class Liveness:
         try:
             if self._heartbeat is None:
                 self._heartbeat = self._share.heartbeat(self._name, self._incarnation)
-            self._heartbeat.beat(facts)
+            with self._patience.beating():
+                self._heartbeat.beat(facts)
             self._listen(self._share.read_nodes(), period)
             self.error = ""
         except (ShareUnavailable, OSError) as error:

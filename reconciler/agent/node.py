@@ -18,7 +18,7 @@ from reconciler.agent.joining import hand_over, join
 from reconciler.agent.ledger_watch import LedgerWatch
 from reconciler.agent.liveness import Liveness
 from reconciler.agent.observe import Ancestry, Identity, Memory, ShareTime, look_at_myself, stopping
-from reconciler.agent.patience import Patience, timed
+from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Runtime, Seen, Share, Source
 from reconciler.agent.publisher import Publisher
 from reconciler.agent.stopped import Stopped
@@ -61,9 +61,9 @@ class Agent:
         clock: Clock,
         home: str,
         wake: Callable[[], None],
+        patience: Patience,
         followers: Sequence[Follower] = (),
         ask: Ask = nobody_answers,
-        patience: Patience | None = None,
     ) -> None:
         self.config = config
         self.identity = Identity(
@@ -73,8 +73,8 @@ class Agent:
             home=home,
             runtime=runtime.name,
         )
-        self.patience = patience or Patience(clock, config.share)
-        self._share = share = timed(share, self.patience)
+        self.patience = patience
+        self._share = share
         self._source = source
         self._host = host
         self._runtime = runtime
@@ -94,7 +94,7 @@ class Agent:
         self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock, self._stopped)
         self._ask = ask
         self._inquiries = Inquiries(ask, clock)
-        self._liveness = Liveness(share, clock, config.name, self.identity.incarnation)
+        self._liveness = Liveness(share, clock, patience, config.name, self.identity.incarnation)
         self._publisher = Publisher(share, observed, clock, self.look)
         self.following = tuple(Following(follower, self._publisher) for follower in followers)
         self._ledger: Ledger | None = None

@@ -1,20 +1,23 @@
 """How long the share has not answered. A call on a hung mount neither returns nor fails: only its absence is seen.
 
-Each call is timed from its start until it comes back, whichever thread makes it. Those that copy or remove whole
-directories may take as long as they like; the heartbeat, every few seconds, hangs soon enough when they do.
+Each call to the file system is timed from its start until it comes back, whichever thread makes it, and each by itself:
+to read a long ledger takes ten thousand of them, and may take minutes though every one is answered at once. Those that
+copy or remove whole directories take as long as they like; the heartbeat, every few seconds, hangs soon enough.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from reconciler.agent.ports import Clock, Share
+from reconciler.agent.ports import Clock
 from reconciler.core.status import Condition, condition
 
-UNBOUNDED = frozenset({"prepare", "publish_output", "purge", "remove_remains", "leftovers", "remove_leftovers"})
-GIVES = frozenset({"heartbeat", "try_lock"})
+Files = TypeVar("Files")
+
+UNBOUNDED = frozenset({"clone", "remove"})
+GIVES = frozenset({"keep_open", "lock"})
 """Calls whose results are used for further calls."""
 BEATS, LEAST = 4, 5.0
 """So many heartbeats, and at least so many seconds, make a share unreachable."""
@@ -30,17 +33,20 @@ class Patience:
         self._beaten = clock.monotonic()
 
     @contextmanager
-    def call(self) -> Iterator[float]:
-        """Time what is done inside; yields when it began."""
-        me, began = object(), self._clock.monotonic()
-        self._waiting[me] = began, self._clock.now()
+    def call(self) -> Iterator[None]:
+        """Time what is done inside."""
+        me = object()
+        self._waiting[me] = self._clock.monotonic(), self._clock.now()
         try:
-            yield began
+            yield
         finally:
             del self._waiting[me]
 
-    def beaten(self, began: float) -> None:
-        """A heartbeat that was begun then has been written."""
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """A heartbeat is written inside; it counts from its beginning, and only if it succeeds."""
+        began = self._clock.monotonic()
+        yield
         self._beaten = began
 
     @property
@@ -73,13 +79,13 @@ class Patience:
         )
 
 
-def timed(share: Share, patience: Patience) -> Share:
-    """The same share, all of whose calls are timed."""
-    return cast("Share", _Timed(share, patience))
+def timed(files: Files, patience: Patience) -> Files:
+    """The same file system, all of whose calls are timed."""
+    return cast("Files", _Timed(files, patience))
 
 
 class _Timed:
-    """Stands before the share, a heartbeat or a lock. By name, so that it stays true when a port grows."""
+    """Stands before the file system, or a file kept open. By name, so that it stays true when the port grows."""
 
     def __init__(self, inner: object, patience: Patience) -> None:
         self._inner = inner
@@ -91,10 +97,8 @@ class _Timed:
 
     def _timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def ask(*arguments: Any, **named: Any) -> Any:
-            with self._patience.call() as began:
+            with self._patience.call():
                 answer = call(*arguments, **named)
-            if name == "beat":
-                self._patience.beaten(began)
             return _Timed(answer, self._patience) if name in GIVES and answer is not None else answer
 
         return ask

@@ -14,7 +14,7 @@ LEFT = "tmp/a.0000beef.0123456789abcdef"
 
 
 def test_a_later_start_removes_what_a_killed_one_left(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lab, "share", lambda name: SharedDirectory(lab.root, writer=f"{name}.1111cafe"))
+    monkeypatch.setattr(lab, "share", lambda name, _: SharedDirectory(lab.root, writer=f"{name}.1111cafe"))
     lab.join("a")
     lab.turn()
     (lab.root / LEFT).write_text("draft")

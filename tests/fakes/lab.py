@@ -16,6 +16,7 @@ from typing import Any
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.node import Agent
+from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Fetched, Share
 from reconciler.codec.noted import noted
 from reconciler.config import NodeConfig
@@ -171,8 +172,8 @@ class Lab:
 
     # --- nodes ---
 
-    def share(self, writer: str) -> Share:
-        """The share as this node sees it."""
+    def share(self, writer: str, patience: Patience) -> Share:
+        """The share as this node sees it; one that hangs is timed by ``patience``."""
         return SharedDirectory(self.root, writer=writer)
 
     def join(
@@ -188,9 +189,10 @@ class Lab:
     ) -> Agent:
         """Start a reconciler. The same name again is its restart: it finds the engine as it was left."""
         runtime = runtime or self.runtimes.get(name) or FakeRuntime(boot=boot)
+        patience = Patience(self.clock, self.root)
         agent = Agent(
             NodeConfig(name=NodeName(name), state_url="unused", share=self.root, local=self.local / name),
-            share=self.share(name),
+            share=self.share(name, patience),
             source=source or self.source,
             observed=self.observed,
             runtime=runtime,
@@ -198,6 +200,7 @@ class Lab:
             clock=self.clock,
             home=home or f"home-{name}",
             wake=self.woken.set,
+            patience=patience,
         )
         if fetch:
             agent.fetch()

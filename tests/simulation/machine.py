@@ -6,6 +6,7 @@ from pathlib import Path
 
 from reconciler.agent.inquiries import Ask
 from reconciler.agent.node import Agent
+from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Answer
 from reconciler.config import NodeConfig
 from reconciler.core.names import NodeName
@@ -155,7 +156,8 @@ class Machine:
         self.tasks.after(self.clock.true(RESTART), self.start_reconciler)
 
     def _agent(self, wake: Callable[[], None]) -> Agent:
-        share = self.mount.share(writer=f"{self.name}.{self._starts}")
+        patience = Patience(self.clock, Path("/share"))
+        share = self.mount.share(f"{self.name}.{self._starts}", patience)
         share.identity()
         return Agent(
             NodeConfig(
@@ -174,5 +176,6 @@ class Machine:
             clock=self.clock,
             home=f"home of {self.name}",
             wake=wake,
+            patience=patience,
             ask=self._ask,
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.adapters.share.faults import translated
+from reconciler.agent.patience import Patience, timed
 from reconciler.core.names import ShareId
 from tests.simulation.share import SimServer
 from tests.simulation.share_tree import Directory
@@ -31,9 +32,9 @@ class Mounted:
     def boot(self) -> None:
         self.now = self._server.mount(self._name)
 
-    def share(self, writer: str) -> SharedDirectory:
+    def share(self, writer: str, patience: Patience) -> SharedDirectory:
         """For a new process on this machine."""
-        return SharedDirectory(self._server.root, writer=writer, files=self.now)
+        return SharedDirectory(self._server.root, writer=writer, files=timed(self.now, patience))
 
     def write(self, path: str, text: str) -> None:
         """A program's new file."""

@@ -10,31 +10,32 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from reconciler.adapters.share import SharedDirectory
+from reconciler.adapters.share.files import MOUNTED, Files
+from reconciler.agent.patience import Patience, timed
 from tests.fakes.lab import Lab
 
 
 class Hanging:
-    """Port ``Share``: the real one, except while it hangs. Counts who waits."""
+    """Port ``Files``: the real one, but each call and each answer takes as long as ``pass_on``."""
 
-    def __init__(self, inner: object, gate: threading.Event) -> None:
+    def __init__(self, inner: object, pass_on: Callable[[], object]) -> None:
         self._inner = inner
-        self._gate = gate
+        self._pass_on = pass_on
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        return self._slow(name, found) if callable(found) else found
+        return self._slow(name, getattr(self._inner, name))
 
     def _slow(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def ask(*arguments: Any, **named: Any) -> Any:
-            self._gate.wait()
+            self._pass_on()
             answer = call(*arguments, **named)
-            self._gate.wait()  # done on the server, the answer is not here
-            return Hanging(answer, self._gate) if name in ("heartbeat", "try_lock") and answer else answer
+            self._pass_on()  # done on the server, the answer is not here
+            return Hanging(answer, self._pass_on) if name in ("keep_open", "lock") and answer else answer
 
         return ask
 
@@ -46,9 +47,16 @@ class HangingLab(Lab):
         super().__init__(root, local)
         self.gate = threading.Event()
         self.gate.set()
+        self.on_call: Callable[[], object] = self.gate.wait
 
-    def share(self, writer: str) -> Any:
-        return Hanging(SharedDirectory(self.root, writer=writer), self.gate)
+    def files(self, patience: Patience) -> Files:
+        return timed(cast("Files", Hanging(MOUNTED, self.pass_on)), patience)
+
+    def pass_on(self) -> None:
+        self.on_call()
+
+    def share(self, writer: str, patience: Patience) -> SharedDirectory:
+        return SharedDirectory(self.root, writer=writer, files=self.files(patience))
 
     def cut(self) -> None:
         self.gate.clear()

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.agent.node import Agent
+from reconciler.agent.patience import Patience
 from reconciler.core.containers import ContainerState
 from reconciler.core.desired import OnSuspect, Retries
 from reconciler.core.names import ProjectName
@@ -73,6 +74,41 @@ def test_a_share_that_hangs_is_told_apart_from_one_that_answers_with_an_error(la
         told = next(one.message for one in agent.conditions() if one.type == "ShareUnreachable")
         assert str(lab.root) in told
     assert "ShareUnreachable" not in kinds(agent), "and no longer once it answers"
+
+
+def test_a_share_that_is_slow_is_not_taken_for_one_that_hangs(lab: HangingLab) -> None:
+    """A node that reads a long ledger for the first time makes ten thousand calls, each answered soon."""
+    agent = started(lab)
+    begun, told = lab.clock.seconds, set[str]()
+
+    def on_call() -> None:
+        lab.clock.seconds += 2.0
+        told.update(kinds(agent))
+
+    lab.on_call = on_call
+    agent.beat()
+    agent.tick()
+    assert lab.clock.seconds - begun > 30.0
+    assert "ShareUnreachable" not in told
+
+
+def test_copies_may_take_as_long_as_they_like_but_no_write_may(lab: HangingLab) -> None:
+    patience, found = Patience(lab.clock, lab.root), list[bool]()
+
+    def on_call() -> None:
+        lab.clock.seconds += 1000.0
+        found.append(patience.is_over(timedelta(seconds=5)))
+
+    files = lab.files(patience)
+    heartbeat = files.keep_open(lab.root / "beat")
+    lab.on_call = on_call
+    files.clone(lab.root, lab.root.with_name("copy"))
+    files.remove(lab.root.with_name("copy"))
+    assert not any(found)
+    heartbeat.write(b"beat")
+    assert all(found[-2:])
+    lab.on_call = lab.gate.wait
+    heartbeat.close()
 
 
 def test_by_default_a_stage_goes_on_for_as_long_as_the_share_hangs(lab: HangingLab) -> None:
