@@ -186,7 +186,8 @@ def _silent(node: NodeStatus) -> str:
 
 
 def show_project(console: Console, project: ProjectStatus, now: datetime) -> None:
-    console.print(text(project.project, "bold") + Text("  ") + phase(project.phase) + text(f"  {project.name}"))
+    name = "" if project.name == project.project else f"  {project.name}"
+    console.print(text(project.project, "bold") + Text("  ") + phase(project.phase) + text(name))
     for line in waiting_lines(project):
         console.print(Text(INDENT) + line)
     said = project.waiting_for.message if project.waiting_for else None
