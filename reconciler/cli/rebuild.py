@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reconciler.cli.codes import Exit
+from reconciler.cli.findings import counted
 from reconciler.cli.options import ConfigOption, node_config
 from reconciler.cli.output import out
 from reconciler.codec.heartbeat import heard
@@ -101,12 +102,14 @@ def _refuse_living(place: "ShareRebuilding", period: timedelta) -> None:
 
 def picture(found: "Look") -> Iterator[str]:
     """What was lost, and what becomes of it, by project."""
-    yield f"{len(found.lacking)} histories end earlier on the share than was published; to be restored:"
+    projects = counted(len(found.rebuilding.projects), "project")
+    yield f"of {projects} the share knows less than was published; to be restored:"
     for name, history in found.rebuilding.projects.items():
         added = [one for one in found.rebuilding.additions if one.project == name]
         unknown = sum(isinstance(one.record, Rebuilt) for one in added)
         restored = len(added) - unknown - sum(isinstance(one.record, Released | Lost) for one in added)
-        yield f"  {name}: {restored} records restored, {unknown} filled in; {len(history.runs)} runs"
+        runs = counted(len(history.runs), "run")
+        yield f"  {name}: {counted(restored, 'record')} restored, {unknown} filled in; {runs}"
         for one in added:
             if one.run is not None and isinstance(one.record, Released):
                 yield f"    run {one.run.run} ({one.run.stage}) was open: it is tried again"

@@ -97,7 +97,7 @@ def _sum_up(found: Sequence[Finding], config: NodeConfig, *, together: bool) -> 
     problems = sum(finding.level is Level.PROBLEM for finding in found)
     warnings = sum(finding.level is Level.WARNING for finding in found)
     if problems:
-        out().print(text(f"\n{counted(problems, 'problem')}: {config.name} will not work safely before they are gone"))
+        out().print(text(f"\n{counted(problems, 'problem')}: {config.name} will not work safely until that is fixed"))
     else:
         more = f", {counted(warnings, 'warning')}" if warnings else ""
         out().print(text(f"\n{config.name} can work{more}" if not together else f"\nthe share holds{more}"))
