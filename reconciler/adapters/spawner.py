@@ -65,6 +65,8 @@ class Spawner:
 
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ending = threading.Lock()
+        self._has_ended = False
         self.pid = os.fork()
         if self.pid == 0:
             self._control.close()
@@ -80,7 +82,7 @@ class Spawner:
             with self._ask(job, arguments, is_loan=False) as connection:
                 succeeded, answer = connection.recv()
         except GONE as error:
-            log.warning("spawner_gone", error=str(error) or "it has ended")
+            self._tell(error)
             return HERE.do(job, *arguments)
         if not succeeded:
             raise answer
@@ -93,11 +95,27 @@ class Spawner:
                 connection = stack.enter_context(self._ask(job, arguments, is_loan=True))
                 lent = _receive(connection)
             except GONE as error:
-                log.warning("spawner_gone", error=str(error) or "it has ended")
+                self._tell(error)
                 lent = stack.enter_context(HERE.lend(job, *arguments))
             yield lent
 
+    def _tell(self, error: Exception) -> None:
+        """That it has ended is said once, and the kernel asked to forget it."""
+        with self._ending:
+            if self._has_ended:
+                return
+            try:
+                self._has_ended = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+            except ChildProcessError:  # somebody else asked
+                self._has_ended = True
+        if self._has_ended:
+            log.warning("spawner_gone", because="it has ended; this process starts programs itself from now on")
+        else:  # at a limit, or on its way out
+            log.warning("spawner_refused", error=str(error) or "no answer")
+
     def _ask(self, job: object, arguments: tuple[object, ...], *, is_loan: bool) -> Connection:
+        if self._has_ended:
+            raise EOFError
         ours, theirs = socket.socketpair()
         connection = Connection(ours.detach())
         try:
@@ -118,8 +136,8 @@ def _serve(control: socket.socket) -> NoReturn:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)  # a handler, unlike SIG_IGN, is not passed on by exec
         while (asked := socket.recv_fds(control, 1, 1, socket.MSG_CMSG_CLOEXEC))[0]:
-            connection = Connection(asked[1][0])
-            threading.Thread(target=_answer, args=(connection,), daemon=True).start()
+            for descriptor in asked[1]:  # none at our limit: the kernel closes it, and its asker does the job itself
+                threading.Thread(target=_answer, args=(Connection(descriptor),), daemon=True).start()
     finally:
         os._exit(0)
 

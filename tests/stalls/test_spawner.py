@@ -1,6 +1,7 @@
 """Programs start although a file of the share that this process has open can't be written out."""
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from reconciler.adapters.git import GitTree, StateRepository
 from reconciler.adapters.spawner import HERE, Spawn, Spawner
@@ -158,6 +160,26 @@ def test_a_killed_spawner_costs_its_service_and_no_more(remote: str, tmp_path: P
     with repository.tree(commit) as tree:
         assert [tree.read(blob) for blob in tree.files().values()]
     made.close()
+
+
+def test_a_killed_spawner_is_told_once_and_leaves_no_zombie() -> None:
+    made = Spawner()
+    os.kill(made.pid, 9)
+    os.waitid(os.P_PID, made.pid, os.WEXITED | os.WNOWAIT)
+    with capture_logs() as told:
+        assert [made.do(abs, -n) for n in range(3)] == [0, 1, 2]
+    assert [one["event"] for one in told] == ["spawner_gone"]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(made.pid, os.WNOHANG)
+    made.close()
+
+
+def test_a_spawner_at_its_limit_of_open_files_goes_on_after_it(spawner: Spawner) -> None:
+    limits = resource.prlimit(spawner.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(spawner.pid, resource.RLIMIT_NOFILE, (0, limits[1]))
+    assert spawner.do(os.getpid) == os.getpid(), "done here instead"
+    resource.prlimit(spawner.pid, resource.RLIMIT_NOFILE, limits)
+    assert spawner.do(os.getpid) == spawner.pid
 
 
 def test_it_ends_with_its_node() -> None:
