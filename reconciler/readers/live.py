@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.agent.inquiries import Ask, Inquiries, nobody_answers
 from reconciler.agent.ports import Clock, Fetched, NodeFiles, Noting, Source
 from reconciler.codec.heartbeat import heard, heard_remarks
-from reconciler.codec.log import progress_of, read_lines
+from reconciler.codec.log import LogLine, progress_of, read_lines
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired
 from reconciler.core.ledger import Ledger, RunPhase
@@ -112,7 +113,10 @@ class LiveReader:
         found = find_run(self.status(), project, run)
         if found.log is None:
             return LogPage(lines=(), next_offset=max(offset, 0), ended=found.ended_at is not None)
-        page = read_lines(self._config.share / found.log, offset=offset, limit=limit)
+        path = self._config.share / found.log
+        page = read_lines(path, offset=offset, limit=limit)
+        if offset <= 0 and found.ended_at is not None and found.tail and not path.exists():
+            return _remembered(found.tail, found.ended_at)
         over = found.ended_at is not None and page.ended
         return LogPage(lines=page.lines, next_offset=page.next_offset, ended=over)
 
@@ -202,3 +206,11 @@ class LiveReader:
     def _output(self, project: ProjectName, run: RunNumber) -> Path | None:
         found = find_run(self.status(), project, run)
         return self._config.share / found.output if found.output else None
+
+
+def _remembered(tail: Sequence[str], time: datetime) -> LogPage:
+    """Of a log that was lost with its share: what the run's last record keeps of it."""
+    said = "the log was lost; these are its last lines, as the run's record keeps them"
+    lines = [LogLine(time=time, stream="winslow", line=said)]
+    lines += [LogLine(time=time, stream="stdout", line=line) for line in tail]
+    return LogPage(lines=lines, next_offset=len(lines), ended=True)

@@ -32,6 +32,23 @@ def test_a_log_that_cannot_be_read_hides_its_progress_alone(lab: Lab) -> None:
     next(lab.root.glob("projects/*/runs/*/1")).joinpath("log.jsonl").rmdir()
 
 
+def test_of_a_lost_log_the_last_lines_are_shown_once(lab: Lab) -> None:
+    """However the log is asked for: from its start, from its end, and on from what was given."""
+    lab.write(a_project(), pipeline=a_pipeline(a_stage(command=("sh", "-c", "echo one; echo two"))))
+    agent = lab.join()
+    lab.until(lambda: lab.phases() == ["Succeeded"])
+    reader = LiveReader(agent.config, lab.source, lab.observed, lab.clock)
+    [project] = reader.status().projects
+    [run] = project.runs
+    assert run.log is not None
+    lab.root.joinpath(run.log).unlink()
+    page = reader.log(project.project, run.run)
+    assert [line.line for line in page.lines if line.stream == "stdout"] == list(run.tail) == ["one", "two"]
+    assert "the log was lost" in page.lines[0].line
+    assert reader.log(project.project, run.run, offset=-1000) == page
+    assert reader.log(project.project, run.run, offset=page.next_offset).lines == ()
+
+
 def test_of_a_rewritten_history_the_nodes_tell_and_not_the_readers_own_clone(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
