@@ -17,6 +17,10 @@ class Transient(WinslowError):
     """The outside world did not answer this time; the next tick tries again."""
 
 
+class Moved(Transient):
+    """Somebody else wrote the branch first. That is how two writers agree, and no fault unless it goes on."""
+
+
 class TryLater(Transient):
     """Not now, but worth trying again ``after`` so many seconds: the other side's wish, or our own back-off."""
 

@@ -15,7 +15,7 @@ from reconciler.codec.observed import Folding, headline
 from reconciler.core.ledger import Ledger
 from reconciler.core.ledger_behind import Noted, missing
 from reconciler.core.status import STATUS_VERSION, Status
-from reconciler.errors import Transient, WinslowError
+from reconciler.errors import Moved, Transient, WinslowError
 
 log = structlog.get_logger()
 
@@ -54,6 +54,9 @@ class Publisher:
             return False
         try:
             committed = self._publish()
+        except Moved as error:
+            self._in_vain(str(error) if self._useless_since is not None else "")  # once is how a new publisher begins
+            return False
         except WinslowError as error:
             self._in_vain(str(error))
             return False

@@ -1,11 +1,14 @@
 """Publishing: one commit a change, none without one, and what becomes of a refused push."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from reconciler.adapters.share.lock import ShareLock
 from reconciler.agent.publisher import GIVE_UP
 from reconciler.core.desired import Requires
 from reconciler.core.names import ProjectName
+from reconciler.errors import Moved
 from tests.fakes.build import a_pipeline, a_project, a_stage
 from tests.fakes.lab import FakeSource, Lab
 
@@ -58,6 +61,23 @@ def test_after_a_refused_push_the_next_one_succeeds(lab: Lab) -> None:
     assert agent.publish()
     assert not agent.conditions()
     assert len(lab.observed.messages) == 1
+
+
+def test_a_race_that_is_lost_once_is_no_fault_and_one_that_goes_on_is(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that takes the publishing over often lacks its predecessor's last push."""
+
+    def lost(files: Mapping[str, str], message: str) -> None:
+        raise Moved("observed moved")
+
+    lab.write(a_project(paused=True))
+    agent = lab.join()
+    monkeypatch.setattr(lab.observed, "publish", lost)
+    assert not agent.publish()
+    assert not agent.conditions()
+    assert not agent.publish()
+    assert [(c.type, c.message) for c in agent.conditions()] == [("PublishFailing", "observed moved")]
 
 
 def test_a_publisher_whose_pushes_fail_for_a_minute_gives_the_others_a_turn(lab: Lab) -> None:

@@ -12,7 +12,7 @@ from reconciler.adapters.git.remote import explain
 from reconciler.adapters.git.repository import StateRepository
 from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName
-from reconciler.errors import SourceUnavailable, Transient
+from reconciler.errors import Moved, SourceUnavailable, Transient
 
 DRAFT = "refs/winslow/draft"
 
@@ -64,7 +64,7 @@ class ObservedBranch:
 
     def _publish(self, expected: Commit | None, files: Mapping[str, str], message: str) -> Commit | None:
         if self.head() != expected:  # ``files`` were folded without the news that a fetch has brought
-            raise Transient(self._moved())
+            raise Moved(self._moved())
         before = self._read()
         if before == files:
             return None
@@ -109,7 +109,7 @@ class ObservedBranch:
             self._repository.check_objects()
             raise SourceUnavailable(explain(result.err))
         if refusal.startswith("[rejected]") or "lock ref" in refusal or "failed to update ref" in refusal:
-            raise Transient(self._moved())
+            raise Moved(self._moved())
         raise Transient(
             f"the remote refuses to take {self._repository.observed_branch}: {refusal}; {explain(result.err)}"
         )
