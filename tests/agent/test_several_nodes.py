@@ -1,7 +1,9 @@
 """Several nodes on one share: each run claimed once, work spreads, the dead are replaced."""
 
+import shutil
+
 from reconciler.adapters.share import SharedDirectory
-from reconciler.core.names import ProjectName
+from reconciler.core.names import ProjectName, RunNumber
 from reconciler.core.records import Claim, RunCreated
 from tests.fakes.build import CROSSING, a_pipeline, a_project, a_stage
 from tests.fakes.lab import FakeSource, Lab
@@ -38,6 +40,21 @@ def test_a_dead_nodes_run_is_taken_over_and_its_zombie_is_superseded(lab: Lab) -
         lab.runtimes["b"].finish(key)
     lab.until(lambda: lab.phases() == ["Succeeded"])
     assert lab.kinds(1) == ["Claim", "Claim", "Done"]
+
+
+def test_the_run_of_a_node_whose_directory_was_removed_waits_for_an_abort(lab: Lab) -> None:
+    """Its silence can't be heard any more. As docs/operations.md says."""
+    lab.write(a_project(), pipeline=HOLDING)
+    lab.join("a")
+    lab.until(lambda: lab.phases() == ["Running"])
+    lab.agents.pop("a")
+    shutil.rmtree(lab.root / "nodes/a")
+    lab.join("b")
+    for _ in range(20):  # twenty times the ttl
+        lab.turn()
+    assert lab.kinds(1) == ["Claim"]
+    lab.write(a_project(abort=RunNumber(1)), pipeline=HOLDING)
+    lab.until(lambda: lab.phases() == ["Aborted"])
 
 
 def test_a_start_killed_between_run_and_claim_is_picked_up_by_another_node(lab: Lab) -> None:
