@@ -73,6 +73,7 @@ class Trigger:
     def __init__(self, point: Point, note: int) -> None:
         self._point = point
         self._note = note
+        self._dies = os.getpid()  # also where what it forked comes to the point
         self._met = 0
         self._due_in: int | None = None  # thread
         self._lock = threading.Lock()
@@ -94,7 +95,7 @@ class Trigger:
 
     def _die(self, line: str) -> bool:
         _write(self._note, f"{line}\n".encode())
-        os.kill(os.getppid() if line.startswith(f"before: {CHILD}") else os.getpid(), signal.SIGKILL)
+        os.kill(self._dies, signal.SIGKILL)
         return False
 
 
