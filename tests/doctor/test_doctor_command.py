@@ -116,3 +116,17 @@ def test_who_joins_nobody_is_told_so(place: Place) -> None:
 
 def test_one_side_is_one_side(place: Place) -> None:
     assert place.doctor("--peer", "--join", "abc123").returncode == 2
+
+
+def test_a_share_that_lacks_what_was_published_is_a_problem(place: Place) -> None:
+    """Put back from a backup, say: every node holds still, so the doctor must not call it well."""
+    work = place.folder / "work"
+    git(work, "checkout", "--quiet", "--orphan", "observed")
+    (work / "projects/ulm").mkdir(parents=True)
+    (work / "projects/ulm/status.yaml").write_text("project: ulm\nrecord: 3\ntoken: 0123456789abcdef\n")
+    git(work, "add", ".")
+    git(work, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "Update")
+    git(work, "push", "--quiet", str(place.folder / "state.git"), "observed")
+    ended = place.doctor()
+    assert ended.returncode == 1, ended.stdout
+    assert "winslow rebuild" in ended.stdout

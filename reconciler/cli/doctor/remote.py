@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 from reconciler.adapters.git import GitSource, StateRepository
+from reconciler.adapters.git.noted import NotedRecords
 from reconciler.adapters.git.remote import explain, redacted
+from reconciler.adapters.share import SharedDirectory
 from reconciler.cli.doctor.finding import Examination, Finding, note, ok, problem, warning
 from reconciler.cli.findings import counted
 from reconciler.codec.desired import load
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired
+from reconciler.core.ledger_behind import missing, told
 from reconciler.core.problems import Severity
 
 AREA = "git"
@@ -20,6 +24,7 @@ def examinations(config: NodeConfig, repository: StateRepository) -> list[Examin
     return [
         Examination(area=AREA, name="the state repository", look=lambda: readable(config, repository)),
         Examination(area=AREA, name="pushing", look=lambda: pushable(repository)),
+        Examination(area="share", name="the ledger", look=lambda: ledger(config.share, repository)),
     ]
 
 
@@ -38,8 +43,8 @@ def readable(config: NodeConfig, repository: StateRepository) -> Sequence[Findin
 def _content(config: NodeConfig, desired: Desired) -> list[Finding]:
     found = []
     if errors := [one for one in desired.problems if one.severity is Severity.ERROR]:
-        told = f"{counted(len(errors), 'error')} in its files; the first: {errors[0]}"
-        found.append(warning(AREA, told, "winslow validate shows all; each broken file keeps its last good version"))
+        first = f"{counted(len(errors), 'error')} in its files; the first: {errors[0]}"
+        found.append(warning(AREA, first, "winslow validate shows all; each broken file keeps its last good version"))
     policy = desired.nodes.get(config.name)
     if policy is not None and policy.drained:
         found.append(note(AREA, f"nodes/{config.name}.yaml says drained: this node claims nothing"))
@@ -67,3 +72,11 @@ def pushable(repository: StateRepository) -> Sequence[Finding]:
             )
         ]
     return [ok(AREA, f"this node may push; it needs {observed} and proposals/* alone: protect {repository.branch}")]
+
+
+def ledger(share: Path, repository: StateRepository) -> Sequence[Finding]:
+    """Does the share hold what has been published of it? What was published is read first: the ledger only grows."""
+    noted = NotedRecords(repository).noted()
+    if lacking := missing(SharedDirectory(share).read(), noted):
+        return [problem("share", f"no node claims anything: {told(lacking)}")]
+    return [ok("share", "its ledger holds all that has been published")]
