@@ -75,6 +75,9 @@ class Spawner:
         subprocess._USE_VFORK = False  # type: ignore[misc]  # what others start may hang only its own thread
 
     def close(self) -> None:
+        """What is still asked for, by threads that are about to end, is no fault to tell of."""
+        with self._ending:
+            self._has_ended = True
         self._control.close()
 
     def do(self, job: Callable[..., T], *arguments: object) -> T:
