@@ -44,10 +44,11 @@ class Dying:
     root: str
     note: str
 
-    def arm(self) -> None:
+    def arm(self, dies: int | None = None) -> None:
+        """``dies``: the process that is killed, also where one that it forked comes to the point."""
         note = os.open(self.note, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         if os.fstat(note).st_size == 0:
-            watch_boundaries(Trigger(self.point, note).passes, self.root)
+            watch_boundaries(Trigger(self.point, note, dies).passes, self.root)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Telling:
     root: str
     note: str
 
-    def arm(self) -> None:
+    def arm(self, dies: int | None = None) -> None:
         note = os.open(self.note, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
         def passes(line: str) -> bool:
@@ -70,10 +71,10 @@ class Telling:
 class Trigger:
     """Counts what fits the point; kills."""
 
-    def __init__(self, point: Point, note: int) -> None:
+    def __init__(self, point: Point, note: int, dies: int | None) -> None:
         self._point = point
         self._note = note
-        self._dies = os.getpid()  # also where what it forked comes to the point
+        self._dies = dies
         self._met = 0
         self._due_in: int | None = None  # thread
         self._lock = threading.Lock()
@@ -95,7 +96,8 @@ class Trigger:
 
     def _die(self, line: str) -> bool:
         _write(self._note, f"{line}\n".encode())
-        os.kill(self._dies, signal.SIGKILL)
+        dies = os.getppid() if line.startswith(f"before: {CHILD}") else os.getpid()
+        os.kill(self._dies or dies, signal.SIGKILL)
         return False
 
 

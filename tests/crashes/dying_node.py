@@ -44,7 +44,7 @@ def be_a_node(
     if dying_supervisor is not None:
         runtime.SUPERVISOR = _deadly(dying_supervisor, runtime.SUPERVISOR, config.parent)
     if dying is not None:
-        dying.arm()
+        dying.arm(os.getpid())
     node(config, hand_over=False)
 
 
