@@ -52,6 +52,10 @@ class StartFailed(WinslowError):
         self.reason = reason
 
 
+class GpuLost(WinslowError):
+    """A device that a claim holds is no longer there, or no longer works: another node may do better."""
+
+
 class SecretMissing(WinslowError):
     """This node lacks a secret; another one may have it, and this one once somebody puts it there."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pynvml
 
-from reconciler.core.nodes import Gpu
+from reconciler.core.nodes import Gpu, Inventory
 
 
 class LinuxHost:
@@ -35,6 +35,9 @@ class LinuxHost:
             return ()
         finally:
             pynvml.nvmlShutdown()
+
+    def inventory(self) -> Inventory:
+        return Inventory()
 
 
 class SystemClock:

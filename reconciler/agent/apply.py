@@ -17,12 +17,14 @@ from reconciler.core.actions import (
     CreateRun,
     FinishRun,
     FollowContainer,
+    PrepareImage,
     PublishOutput,
     PublishProject,
     PublishRun,
     Purge,
     RemoveContainer,
     RemoveRemains,
+    ResolveImage,
     StartContainer,
     StopContainer,
 )
@@ -111,6 +113,8 @@ class Applier:
         match action:
             case PublishProject(project=project, record=record):
                 return self._share.publish_project(project, replace(record, token=new_token()))
+            case ResolveImage() | PrepareImage():
+                return False
             case CreateRun():
                 return self._create_run(action)
             case PublishRun(project=project, run=run, record=record):

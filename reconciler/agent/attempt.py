@@ -5,7 +5,7 @@ from dataclasses import replace
 import structlog
 
 from reconciler.agent.containers import Containers
-from reconciler.agent.ports import Clock, Runtime, Share
+from reconciler.agent.ports import Clock, Host, Runtime, Share
 from reconciler.agent.secrets import Secrets
 from reconciler.agent.stopped import Stopped
 from reconciler.agent.tokens import new_token
@@ -15,10 +15,11 @@ from reconciler.core.desired import Secret
 from reconciler.core.draft import Header
 from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
+from reconciler.core.nodes import Gpu
 from reconciler.core.outcome import Verdict, judge
 from reconciler.core.records import Claim, Done, Failed, Outcome, Released
 from reconciler.core.watchdog import judge_stopped
-from reconciler.errors import SecretMissing, StartFailed, Superseded
+from reconciler.errors import GpuLost, SecretMissing, StartFailed, Superseded
 
 log = structlog.get_logger()
 
@@ -33,6 +34,7 @@ class Attempts:
         runtime: Runtime,
         containers: Containers,
         clock: Clock,
+        host: Host,
         stopped: Stopped,
     ) -> None:
         self._config = config
@@ -40,6 +42,7 @@ class Attempts:
         self._runtime = runtime
         self._containers = containers
         self._clock = clock
+        self._host = host
         self._stopped = stopped
         self._secrets = Secrets(config.secrets_dir)
 
@@ -47,6 +50,11 @@ class Attempts:
         """Prepare the claim's directory and start its container. None: it can't be started, which is recorded."""
         try:
             return self._start(project, run, claim, key)
+        except GpuLost as error:
+            log.warning("gpu_lost", project=project, run=run.number, message=str(error))
+            released = Released(**self._header(run, claim), reason="GpuLost", message=str(error), counts=False)
+            self._share.publish_run(project, run.created, released)
+            return None
         except StartFailed as error:
             log.warning("start_failed", project=project, run=run.number, reason=error.reason, message=str(error))
             header = self._header(run, claim)
@@ -137,11 +145,21 @@ class Attempts:
             inputs=created.inputs,
             cpus=created.requires.cpus,
             memory=created.requires.memory,
-            gpus=claim.gpus,
+            disk=created.requires.disk,
+            gpus=self._devices(claim),
+            pull=created.pull,
             network=created.network,
             shm_size=created.shm_size,
             attempt=run.attempts,
         )
+
+    def _devices(self, claim: Claim) -> tuple[Gpu, ...]:
+        """The devices that the claim holds, as they are now."""
+        here = {gpu.uuid: gpu for gpu in self._host.gpus()} if claim.gpus else {}
+        missing = [uuid for uuid in claim.gpus if uuid not in here]
+        if missing:
+            raise GpuLost(f"the GPU {missing[0]} is no longer there; look at it with nvidia-smi")
+        return tuple(here[uuid] for uuid in claim.gpus)
 
     def _value(self, name: str, value: str | Secret) -> str:
         """A variable's value; secrets are read on the node, at start, and go nowhere else."""

@@ -90,7 +90,7 @@ class Agent:
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
         self._stopped = Stopped(config.local)
-        self._attempts = Attempts(config, share, runtime, self._containers, clock, self._stopped)
+        self._attempts = Attempts(config, share, runtime, self._containers, clock, host, self._stopped)
         self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock, self._stopped)
         self._ask = ask
         self._inquiries = Inquiries(ask, clock)

@@ -15,7 +15,7 @@ from reconciler.core.desired import Desired
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
-from reconciler.core.nodes import Gpu, NodeRecord
+from reconciler.core.nodes import Gpu, Inventory, NodeRecord
 from reconciler.core.records import (
     Claim,
     LogPointer,
@@ -321,4 +321,8 @@ class Host(Protocol):
 
     def memory(self) -> int: ...
 
-    def gpus(self) -> Sequence[Gpu]: ...
+    def gpus(self) -> Sequence[Gpu]:
+        """Every device that can be given to a stage, those with a fault too. May hang with a broken driver."""
+        ...
+
+    def inventory(self) -> Inventory: ...

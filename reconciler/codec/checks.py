@@ -52,7 +52,8 @@ def _stages(document: Document, file: str) -> Iterable[Problem]:
         if "image" not in stage and "process" not in stage:
             message = f"stage '{name}' has nothing to run; write its image, or process: {{command: [...]}}"
             yield _at(document, ("stages", index), file, message)
-        if "count" not in stage.get("requires", {}).get("gpus", {"count": 0}):
+        gpus = stage.get("requires", {}).get("gpus", 0)
+        if isinstance(gpus, dict) and "count" not in gpus:
             message = "the field 'count' is missing in requires.gpus; write for example count: 1"
             yield _at(document, ("stages", index, "requires", "gpus"), file, message)
 

@@ -1,6 +1,7 @@
 """Validated data to the core's types. Everything here has passed ``validate`` and ``checks``."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,19 +13,23 @@ from reconciler.core.desired import (
     Environment,
     Forge,
     Gpus,
+    Limit,
     Network,
     Next,
     NodePolicy,
     Notification,
     OnSuspect,
+    Pins,
     Pipeline,
     Project,
+    Pull,
     Requires,
     Retries,
     Secret,
     Site,
     Stage,
     StageOverride,
+    Strategy,
     Then,
     Webhook,
     Workspace,
@@ -42,16 +47,26 @@ def environment(data: Data | None) -> Environment:
 
 def requires(data: Data, base: Requires) -> Requires:
     """``base`` with what ``data`` names, field by field."""
-    gpus = data.get("gpus", {})
     return Requires(
         cpus=float(data.get("cpus", base.cpus)),
         memory=memory(data["memory"]) if "memory" in data else base.memory,
-        gpus=Gpus(
-            count=gpus.get("count", base.gpus.count),
-            vendor=gpus.get("vendor", base.gpus.vendor),
-            memory=memory(gpus["memory"]) if "memory" in gpus else base.gpus.memory,
-        ),
+        disk=memory(data["disk"]) if "disk" in data else base.disk,
+        gpus=_gpus(data.get("gpus", {}), base.gpus),
         labels={**base.labels, **data.get("labels", {})},
+    )
+
+
+def _gpus(data: Data | int, base: Gpus) -> Gpus:
+    """A bare number is short for its count."""
+    if isinstance(data, int):
+        return replace(base, count=data)
+    return Gpus(
+        count=data.get("count", base.count),
+        vendor=data.get("vendor", base.vendor),
+        memory=memory(data["memory"]) if "memory" in data else base.memory,
+        model=data.get("model", base.model),
+        capability=data.get("capability", base.capability),
+        share=data.get("share", base.share),
     )
 
 
@@ -80,6 +95,8 @@ def stage(data: Data, site_defaults: Data) -> Stage:
         network=Network(data.get("network", Network.NONE)),
         on_suspect=OnSuspect(data.get("on_suspect", OnSuspect.KEEP)),
         shm_size=memory(data["shm_size"]) if "shm_size" in data else None,
+        pull=Pull(data.get("pull", Pull.MISSING)),
+        skip_unchanged=data.get("skip_unchanged", False),
     )
 
 
@@ -141,7 +158,7 @@ def node_policy(data: Data) -> NodePolicy:
 
 
 def site(data: Data) -> Site:
-    usual = Site()
+    usual, placement, limits = Site(), data.get("placement", {}), data.get("limits", {})
     return Site(
         environment=environment(data.get("environment")),
         forge=_forge(data["forge"]) if "forge" in data else None,
@@ -151,6 +168,19 @@ def site(data: Data) -> Site:
         confirm_deletion=data.get("confirm_deletion"),
         heartbeat=_optional_duration(data.get("heartbeat")) or usual.heartbeat,
         ttl=_optional_duration(data.get("ttl")) or usual.ttl,
+        strategy=Strategy(placement.get("strategy", usual.strategy)),
+        reserve_after=_optional_duration(placement.get("reserve_after")) or usual.reserve_after,
+        tag_limits={tag: _limit(most) for tag, most in limits.get("tags", {}).items()},
+        project_limits={ProjectName(name): _limit(most) for name, most in limits.get("projects", {}).items()},
+    )
+
+
+def _limit(data: Data) -> Limit:
+    return Limit(
+        gpus=data.get("gpus"),
+        cpus=float(data["cpus"]) if "cpus" in data else None,
+        memory=memory(data["memory"]) if "memory" in data else None,
+        stages=data.get("stages"),
     )
 
 
@@ -207,7 +237,16 @@ def _next(data: Data) -> Next:
         base=data.get("from"),
         then=Then(data.get("then", Then.CONTINUE)),
         environment=environment(data.get("environment")),
+        pins=_pins(data.get("pins", {})),
         id=data.get("id"),
+    )
+
+
+def _pins(data: Data) -> Pins:
+    return Pins(
+        image=data.get("image"),
+        command=tuple(data.get("command", ())),
+        process_command=tuple(data.get("process", {}).get("command", ())),
     )
 
 

@@ -7,6 +7,7 @@ Records in actions are complete but for their random token, which is drawn when 
 from dataclasses import dataclass
 
 from reconciler.core.containers import Container
+from reconciler.core.desired import Pull
 from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName, RecordNumber, Token
 from reconciler.core.records import Claim, ProjectRecord, Purged, RunCreated, RunRecord
@@ -20,6 +21,25 @@ class PublishProject:
 
     project: ProjectName
     record: ProjectRecord
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveImage:
+    """Find out which digest the image has now: the run that is about to be created records it."""
+
+    project: ProjectName
+    image: str
+    pull: Pull
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareImage:
+    """Pull the image of a stage that will probably run here next. A hint: it may fail, and nobody waits for it."""
+
+    project: ProjectName
+    image: str
     because: str
 
 
@@ -118,6 +138,8 @@ class RemoveRemains:
 
 Action = (
     PublishProject
+    | ResolveImage
+    | PrepareImage
     | CreateRun
     | PublishRun
     | StartContainer

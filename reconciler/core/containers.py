@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.core.desired import Network
+from reconciler.core.desired import Network, Pull
 from reconciler.core.ledger import Run
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, ShareId, StageName, Token
+from reconciler.core.nodes import Gpu
 from reconciler.core.records import Claim
 
 
@@ -63,7 +64,9 @@ class Order:
     inputs: tuple[str, ...] = ()  # relative to the share: resources/... or input/... (of the project)
     cpus: float = 1.0
     memory: int = 0  # bytes; 0: no limit
-    gpus: tuple[str, ...] = ()
+    disk: int = 0  # bytes
+    gpus: tuple[Gpu, ...] = ()
+    pull: Pull = Pull.MISSING
     network: Network = Network.NONE
     shm_size: int | None = None
     attempt: int = 1
@@ -98,4 +101,6 @@ class Container:
     engine_since: datetime | None = None  # None: it still runs, or nobody knows
     live_restore: bool = False  # that engine leaves containers alone when it stops and starts
     image_digest: str | None = None
+    pid: int | None = None  # of its first process on this machine, while it runs
+    gpus: tuple[str, ...] = ()  # devices that it holds
     limits: Mapping[str, str] = field(default_factory=dict)

@@ -49,6 +49,21 @@ class OnSuspect(StrEnum):
     STOP = "stop"
 
 
+class Pull(StrEnum):
+    """When a node asks the registry for a stage's image."""
+
+    ALWAYS = "always"
+    MISSING = "missing"
+    NEVER = "never"
+
+
+class Strategy(StrEnum):
+    """How stages are laid over nodes that fit equally well."""
+
+    SPREAD = "spread"
+    PACK = "pack"
+
+
 class Then(StrEnum):
     CONTINUE = "continue"
     PAUSE = "pause"
@@ -59,14 +74,18 @@ class Gpus:
     count: int = 0
     vendor: str = "nvidia"
     memory: int = 0  # bytes a GPU, at least
+    model: str = ""  # part of the model's name, in any case
+    capability: str = ""  # CUDA compute capability, at least: "8.6"
+    share: bool = False  # other stages that say so may use the same devices, as far as ``memory`` reaches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requires:
-    """What a stage needs of a node. cpus may be a fraction; memory in bytes."""
+    """What a stage needs of a node. cpus may be a fraction; memory and disk in bytes."""
 
     cpus: float = 1.0
     memory: int = 0
+    disk: int = 0  # on the node's own disk, for what the program writes outside its directories
     gpus: Gpus = Gpus()
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -97,6 +116,8 @@ class Stage:
     network: Network = Network.NONE
     on_suspect: OnSuspect = OnSuspect.KEEP
     shm_size: int | None = None  # bytes of /dev/shm; None: the engine's default
+    pull: Pull = Pull.MISSING
+    skip_unchanged: bool = False  # reuse a run of the same inputs, image, command and environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +135,15 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pins:
+    """What one run takes instead of its pipeline's words, so that it repeats an earlier one."""
+
+    image: str | None = None  # with its digest
+    command: tuple[str, ...] = ()
+    process_command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Next:
     """ "Start this stage, provided that the project's last run is still number ``after``"."""
 
@@ -122,6 +152,7 @@ class Next:
     base: RunNumber | None = None  # written `from`
     then: Then = Then.CONTINUE
     environment: Environment = field(default_factory=dict)
+    pins: Pins = Pins()
     id: str | None = None
 
 
@@ -209,6 +240,16 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """The most that the open claims of one tag or project may hold on all nodes together. None: no limit."""
+
+    gpus: int | None = None
+    cpus: float | None = None
+    memory: int | None = None  # bytes
+    stages: int | None = None  # running at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     environment: Environment = field(default_factory=dict)
     forge: Forge | None = None
@@ -218,6 +259,10 @@ class Site:
     confirm_deletion: str | None = None  # (the beginning of) the commit that deletes many projects and is meant to
     heartbeat: timedelta = timedelta(seconds=5)
     ttl: timedelta = timedelta(seconds=60)
+    strategy: Strategy = Strategy.SPREAD
+    reserve_after: timedelta = timedelta(minutes=10)  # then a node is kept free for a stage that waits
+    tag_limits: Mapping[str, Limit] = field(default_factory=dict)
+    project_limits: Mapping[ProjectName, Limit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

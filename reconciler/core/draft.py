@@ -55,6 +55,9 @@ class Me:
     engine_answers: bool = True
     source_asked: float | None = None  # monotonic: when we put the question that desired answers; None: no answer
     share_time: datetime | None = None  # the share's own clock, at most a little late; None: not known
+    images: Mapping[str, str | None] = field(default_factory=dict)  # resolved a moment ago; None: it can't be
+    present_images: frozenset[str] = frozenset()  # that need no pull
+    taken: Mapping[str, str] = field(default_factory=dict)  # GPU -> what uses it beside our claims in force
     starting: frozenset[ClaimKey] = frozenset()  # being prepared or started by us at this moment
     followed: frozenset[ClaimKey] = frozenset()  # somebody writes, or has written, their log
     logged: frozenset[ClaimKey] = frozenset()  # the log is complete
@@ -69,6 +72,7 @@ class Plan:
     actions: tuple[Action, ...] = ()
     waiting: Mapping[ProjectName, Waiting] = field(default_factory=dict)
     situations: frozenset[str] = frozenset()  # what the next plan wants to know the age of
+    reserved: str = ""  # the run ("crossing/3") for which this node keeps itself free
     wake_at: float | None = None  # monotonic
 
 

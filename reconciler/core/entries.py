@@ -56,7 +56,7 @@ def run_entry(project: ProjectName, run: Run) -> RunStatus:
         results=outcome.results if outcome else {},
         environment={name: _shown(setting) for name, setting in run.created.environment.items()},
         image=run.created.image,
-        image_digest=outcome.image_digest if outcome else None,
+        image_digest=(outcome.image_digest if outcome else None) or run.created.image_digest,
         commit=run.created.commit,
         workspace=f"{files}/workspace" if files else None,
         output=output if run.phase is RunPhase.SUCCEEDED else f"{files}/output" if files else None,
@@ -76,6 +76,13 @@ def run_entry(project: ProjectName, run: Run) -> RunStatus:
             for record in run.records
             if isinstance(record, Claim)
         ),
+        command=run.created.command,
+        process_command=run.created.process_command,
+        resources=outcome.resources if outcome else None,
+        input_files=outcome.inputs if outcome else (),
+        gpus=outcome.gpus if outcome else (),
+        versions=outcome.versions if outcome else {},
+        reused=outcome.reused if outcome else None,
     )
 
 

@@ -13,24 +13,63 @@ from reconciler.core.names import NodeName, ProjectName, RecordNumber, ShareId, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    uuid: str
+    """One device that can be given to a stage: a GPU, or an instance of one (MIG)."""
+
+    uuid: str  # NVIDIA's own; AMD's unique id, or its place on the bus
     model: str = ""
     memory: int = 0  # bytes
     vendor: str = "nvidia"
+    capability: str = ""  # CUDA compute capability, e.g. "8.6"
+    driver: str = ""
+    parent: str = ""  # UUID of the GPU that this is an instance of
+    device: str = ""  # render node, e.g. /dev/dri/renderD128: how AMD's are given to a container
+    fault: str = ""  # why it can't be used now, for people; no stage gets it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    path: str
+    size: int  # bytes
+    kind: str = ""  # its file system
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    name: str
+    speed: int = 0  # Mbit/s; 0: not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """The machine as it is, for people: nothing is decided by it. Sizes in bytes."""
+
+    hostname: str = ""
+    kernel: str = ""
+    processor: str = ""
+    cores: int = 0
+    memory: int = 0
+    swap: int = 0
+    disks: tuple[Disk, ...] = ()
+    network: tuple[Interface, ...] = ()
+    engine: Mapping[str, str] = field(default_factory=dict)  # e.g. {"docker": "20.10.24", "cgroup": "2"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What a node can give to stages: cpus, memory in bytes, GPUs. Already minus the node's reserve."""
+    """What a node can give to stages: cpus, memory and disk in bytes, GPUs. Already minus the node's reserve."""
 
     cpus: float = 1.0
     memory: int = 0
+    disk: int = 0  # free on the engine's disk when the node started; 0: not known
     gpus: tuple[Gpu, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRecord:
-    """One start of a reconciler: its incarnation, the machine's boot, what it offers."""
+    """One start of a reconciler: its incarnation, the machine's boot, what it offers.
+
+    When what it offers changes it publishes another one, with the same incarnation.
+    """
 
     number: RecordNumber
     token: Token
@@ -47,6 +86,7 @@ class NodeRecord:
     conditions: tuple[str, ...] = ()
     pid: int = 0
     health: str = ""  # host:port of its HTTP port, for others to ask; empty: it has none
+    inventory: Inventory = Inventory()
     version: int = 1
 
 
@@ -93,6 +133,16 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Availability:
+    """What a node says of itself with each beat, for others to rank it by. Late or wrong, it costs waste alone."""
+
+    busy: Mapping[str, str] = field(default_factory=dict)  # GPU -> who else uses it, e.g. "python (pid 4711)"
+    images: frozenset[str] = frozenset()  # of those that projects want, which are here
+    load: float = 0.0  # share of the cpus that is busy, 0 to 1, whoever keeps them so
+    reserved: str = ""  # it takes nothing that would delay this run ("crossing/3"), which has waited long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """A node as the observer sees it."""
 
@@ -104,6 +154,7 @@ class Node:
     conditions: Mapping[str, str] = field(default_factory=dict)  # type -> message, by its heartbeat; for people
     faults: Mapping[ProjectName, str] = field(default_factory=dict)  # what keeps a project from starting there
     remarks: Mapping[ProjectName, Remark] = field(default_factory=dict)  # about the runs that it has claimed
+    availability: Availability = Availability()
 
     def is_live(self, ttl: float) -> bool:
         return self.silent_for < ttl

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from reconciler.core.desired import Network, OnSuspect, Requires, Then, Workspace
+from reconciler.core.desired import Network, OnSuspect, Pull, Requires, Then, Workspace
 from reconciler.core.environment import Setting
 from reconciler.core.names import (
     Blob,
@@ -79,6 +79,8 @@ class RunCreated(Record):
     request: str | None = None
     then: Then = Then.CONTINUE
     image: str | None = None
+    image_digest: str | None = None  # all attempts use it; None: the creator runs processes, or could not resolve it
+    pull: Pull = Pull.MISSING
     command: tuple[str, ...] = ()
     process_command: tuple[str, ...] = ()
     environment: Mapping[str, Setting] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class RunCreated(Record):
     on_suspect: OnSuspect = OnSuspect.KEEP
     shm_size: int | None = None
     base: Base | None = None
+    skip_unchanged: bool = False
     is_last: bool = False  # nothing followed this stage in the pipeline when the run was created
 
 
@@ -178,6 +181,39 @@ class LogPointer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """One file that a run was given, as it was then."""
+
+    path: str  # as declared, or below a declared directory
+    size: int  # bytes
+    modified: datetime  # by the share's clock
+    sha256: str = ""  # empty: not known (yet)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUsed:
+    uuid: str
+    model: str = ""
+    driver: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What an attempt used in all. Sizes in bytes, shares from 0 to 1; None: it could not be measured."""
+
+    peak_memory: int | None = None
+    cpu_hours: float | None = None
+    read: int | None = None
+    written: int | None = None
+    received: int | None = None
+    sent: int | None = None
+    gpu_hours: float | None = None  # held, used or not
+    mean_gpu: float | None = None
+    peak_gpu: float | None = None
+    peak_gpu_memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome(Record):
     """How the program of the preceding CLAIM ended."""
 
@@ -187,6 +223,11 @@ class Outcome(Record):
     image_digest: str | None = None
     results: Mapping[str, str] = field(default_factory=dict)
     log: LogPointer | None = None
+    resources: Resources | None = None
+    inputs: tuple[InputFile, ...] = ()
+    gpus: tuple[GpuUsed, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)  # of Winslow, the engine, the kernel
+    reused: RunNumber | None = None  # nothing ran: the files are that run's, which had the same inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +249,7 @@ class Released(Record):
     ``counts``: whether this uses up an attempt. A lost container does, a node that hands over does not.
     """
 
-    reason: str  # Lost, Rebooted, EngineRestarted, ContainerMissing, Suspect, Drained, ShareLost
+    reason: str  # Lost, Rebooted, EngineRestarted, ContainerMissing, Suspect, Drained, GpuLost, LimitReached
     message: str = ""
     counts: bool = True
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reconciler.core.desired import Environment, EnvironmentValue, Next, Project, Secret, Then
+from reconciler.core.desired import Environment, EnvironmentValue, Next, Pins, Project, Secret, Then
 from reconciler.core.ledger import ProjectHistory, Run, RunPhase
 from reconciler.core.names import RunNumber, StageName
 from reconciler.core.records import DesiredSeen
@@ -24,10 +24,18 @@ def canonical(request: Next) -> str:
         "from": request.base,
         "then": None if request.then is Then.CONTINUE else request.then.value,
         "environment": environment or None,
+        "pins": pins_of(request.pins) or None,
         "id": request.id,
     }
     present = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(present, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def pins_of(pins: Pins) -> dict[str, object]:
+    """As it is written in YAML; nothing of what it leaves to the pipeline."""
+    process = {"command": list(pins.process_command)} if pins.process_command else None
+    fields = {"image": pins.image, "command": list(pins.command) or None, "process": process}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def next_line(stage: StageName, after: RunNumber | None, identity: str | None = None) -> str:
@@ -42,6 +50,8 @@ def line_of(request: Next) -> str:
     fields += [] if request.base is None else [f"from: {request.base}"]
     fields += [] if request.then is Then.CONTINUE else [f"then: {request.then}"]
     fields += [f"environment: {yaml_environment(request.environment)}"] if request.environment else []
+    pins = pins_of(request.pins)
+    fields += [f"pins: {json.dumps(pins, ensure_ascii=False)}"] if pins else []  # YAML reads it, too
     fields += [] if request.id is None else [f"id: {yaml_word(request.id)}"]
     return "next: {" + ", ".join(fields) + "}"
 

@@ -50,7 +50,7 @@ def stage_environment(order: Order, seen: Directories) -> dict[str, str]:
         "WINSLOW_RUN": str(key.run),
         "WINSLOW_ATTEMPT": str(order.attempt),
         "WINSLOW_CPUS": str(max(1, int(order.cpus))),  # a number of threads to use, hence whole
-        "WINSLOW_GPUS": ",".join(order.gpus),
+        "WINSLOW_GPUS": ",".join(gpu.uuid for gpu in order.gpus),
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from reconciler.core.actions import CreateRun, PublishRun
 from reconciler.core.decide import StartStage, Wait
-from reconciler.core.desired import NodePolicy, Project, Requires, Stage, Then
+from reconciler.core.desired import NodePolicy, Pins, Project, Requires, Stage, Then
 from reconciler.core.draft import Draft
 from reconciler.core.environment import run_environment
 from reconciler.core.ledger import ProjectHistory, Run
@@ -73,6 +73,7 @@ def queued(stage: str, placement: Placement) -> Wait:
 def new_run(draft: Draft, project: Project, history: ProjectHistory, start: StartStage) -> RunCreated:
     """The RUN record: everything an attempt needs, frozen."""
     stage, pipeline = start.stage, start.pipeline
+    pins = start.request.pins if start.request else Pins()
     override = project.stages.get(stage.name)
     timeout = override.timeout if override and override.timeout else stage.timeout
     return RunCreated(
@@ -84,9 +85,10 @@ def new_run(draft: Draft, project: Project, history: ProjectHistory, start: Star
         pipeline_blob=pipeline.blob,
         request=canonical(start.request) if start.request else None,
         then=start.request.then if start.request else Then.CONTINUE,
-        image=stage.image,
-        command=stage.command,
-        process_command=stage.process_command,
+        image=pins.image or stage.image,
+        pull=stage.pull,
+        command=pins.command or stage.command,
+        process_command=pins.process_command or stage.process_command,
         environment=run_environment(draft.desired, pipeline, stage, project, start.request),
         inputs=project.inputs,
         requires=requires_of(project, stage),
@@ -99,6 +101,7 @@ def new_run(draft: Draft, project: Project, history: ProjectHistory, start: Star
         network=stage.network,
         on_suspect=stage.on_suspect,
         shm_size=stage.shm_size,
+        skip_unchanged=stage.skip_unchanged,
         base=start.base,
         is_last=stage.name == pipeline.stages[-1].name,
     )

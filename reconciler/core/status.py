@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from reconciler.core.ledger import RunPhase
 from reconciler.core.names import NodeName, PipelineName, ProjectName, RunNumber, StageName
+from reconciler.core.records import GpuUsed, InputFile, Resources
 
 STATUS_VERSION = 1
 
@@ -110,6 +111,13 @@ class RunStatus:
     base_claim: int | None = None  # of the run ``base``: the claim whose workspace this one began from
     created: int | None = None  # number of its RUN among the project's records
     claims: tuple[ClaimStatus, ...] = ()
+    command: tuple[str, ...] = ()
+    process_command: tuple[str, ...] = ()
+    resources: Resources | None = None  # once it has ended
+    input_files: tuple[InputFile, ...] = ()
+    gpus: tuple[GpuUsed, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    reused: RunNumber | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

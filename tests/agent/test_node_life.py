@@ -73,7 +73,7 @@ def test_a_run_gets_the_devices_that_its_claim_holds(lab: Lab) -> None:
     lab.join(gpus=(a_gpu("gpu-1"),))
     lab.until(lambda: lab.phases() == ["Succeeded"])
     [order] = lab.runtimes["a"].orders
-    assert (order.gpus, order.cpus, order.attempt) == (("gpu-1",), 2.0, 1)
+    assert ([gpu.uuid for gpu in order.gpus], order.cpus, order.attempt) == (["gpu-1"], 2.0, 1)
 
 
 def test_an_aborted_stage_is_stopped_and_forgotten(lab: Lab) -> None:

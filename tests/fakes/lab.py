@@ -24,7 +24,7 @@ from reconciler.core.desired import Desired, Pipeline, Project, Site
 from reconciler.core.ledger import ProjectHistory, Run
 from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Blob, Commit, NodeName, ProjectName, Token
-from reconciler.core.nodes import Gpu
+from reconciler.core.nodes import Gpu, Inventory
 from reconciler.core.records import RewriteAccepted
 from reconciler.errors import Transient
 from tests.fakes.build import CROSSING, GIB, a_desired
@@ -62,6 +62,9 @@ class FakeHost:
 
     def gpus(self) -> Sequence[Gpu]:
         return self._gpus
+
+    def inventory(self) -> Inventory:
+        return Inventory()
 
 
 class FakeSource:

@@ -16,6 +16,7 @@ from reconciler.codec.log import read_lines
 from reconciler.config import DockerConfig
 from reconciler.core.containers import ContainerState, Order
 from reconciler.core.names import NodeName, ShareId
+from reconciler.core.nodes import Gpu
 from reconciler.errors import EngineUnavailable, StartFailed
 
 OrderMaker = Callable[..., Order]
@@ -197,7 +198,7 @@ def test_gpus_without_their_runtime_leave_no_container_behind(
     docker_runtime: DockerRuntime, make_order: OrderMaker
 ) -> None:
     with pytest.raises(StartFailed, match="nvidia-container-toolkit") as failure:
-        docker_runtime.start(make_order("true", gpus=("GPU-1",)), image_digest=None)
+        docker_runtime.start(make_order("true", gpus=(Gpu(uuid="GPU-1"),)), image_digest=None)
     assert failure.value.reason == "GpuRuntimeMissing"
     assert list(docker_runtime.list()) == []
 

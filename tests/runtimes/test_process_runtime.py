@@ -19,6 +19,7 @@ from reconciler.codec.log import read_lines
 from reconciler.config import ProcessConfig
 from reconciler.core.containers import Container, ContainerState, Order
 from reconciler.core.names import NodeName, ShareId
+from reconciler.core.nodes import Gpu
 from reconciler.errors import StartFailed
 
 OrderMaker = Callable[..., Order]
@@ -147,7 +148,7 @@ def test_only_path_home_and_lang_of_the_reconciler_reach_the_program(
     monkeypatch.setenv("FORGE_TOKEN", "s3cret")
     config = ProcessConfig(environment={"LANG": "C", "MODEL": "site"}, stop_grace=timedelta(seconds=1))
     runtime = ProcessRuntime(config, local=tmp_path / "local", boot="b", node=NodeName("lab-1"), share=share)
-    order = make_order("env", environment={"MODEL": "yolo"}, gpus=("GPU-1", "GPU-2"))
+    order = make_order("env", environment={"MODEL": "yolo"}, gpus=(Gpu(uuid="GPU-1"), Gpu(uuid="GPU-2")))
     runtime.follow_log(runtime.start(order, image_digest=None), str(claim_directory / "log.jsonl"))
     lines = read_lines(claim_directory / "log.jsonl").lines
     seen = dict(line.line.split("=", 1) for line in lines)

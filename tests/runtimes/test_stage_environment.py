@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.core.containers import Order
+from reconciler.core.nodes import Gpu
 from reconciler.core.stage_environment import IN_CONTAINER, on_node, require_inputs, stage_environment
 from reconciler.errors import StartFailed
 
@@ -13,7 +14,12 @@ OrderMaker = Callable[..., Order]
 
 
 def test_a_container_sees_fixed_directories_and_its_inputs_in_them(make_order: OrderMaker) -> None:
-    order = make_order("true", inputs=("resources/ulm/a b.mp4", "input/zones.json"), cpus=2.5, gpus=("GPU-1", "GPU-2"))
+    order = make_order(
+        "true",
+        inputs=("resources/ulm/a b.mp4", "input/zones.json"),
+        cpus=2.5,
+        gpus=(Gpu(uuid="GPU-1"), Gpu(uuid="GPU-2")),
+    )
     seen = stage_environment(order, IN_CONTAINER)
     assert json.loads(seen["WINSLOW_INPUTS"]) == ["/resources/ulm/a b.mp4", "/input/zones.json"]
     assert (seen["WINSLOW_CPUS"], seen["WINSLOW_GPUS"]) == ("2", "GPU-1,GPU-2")

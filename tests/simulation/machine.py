@@ -10,7 +10,7 @@ from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Answer
 from reconciler.config import NodeConfig
 from reconciler.core.names import NodeName
-from reconciler.core.nodes import Gpu
+from reconciler.core.nodes import Gpu, Inventory
 from tests.fakes.build import GIB
 from tests.simulation.clocks import DriftingClock
 from tests.simulation.engine import UNSEEN, Choose, Engine, Watcher
@@ -78,6 +78,9 @@ class Machine:
 
     def gpus(self) -> Sequence[Gpu]:
         return ()
+
+    def inventory(self) -> Inventory:
+        return Inventory()
 
     # --- what happens to it ---
 

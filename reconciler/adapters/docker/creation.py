@@ -52,7 +52,7 @@ def _host(order: Order, config: DockerConfig) -> dict[str, Any]:
         host |= {"mem_limit": order.memory, "memswap_limit": order.memory}
     if order.gpus:
         capabilities = [["gpu", "compute", "utility", "video"]]
-        gpus = DeviceRequest(driver="nvidia", device_ids=list(order.gpus), capabilities=capabilities)
+        gpus = DeviceRequest(driver="nvidia", device_ids=[gpu.uuid for gpu in order.gpus], capabilities=capabilities)
         host["device_requests"] = [gpus]
     return host
 

@@ -147,7 +147,7 @@ class ProcessRuntime:
 
     def _spec(self, order: Order, path: str) -> state.Spec:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        devices = {"CUDA_VISIBLE_DEVICES": ",".join(order.gpus)}
+        devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpu.uuid for gpu in order.gpus)}
         seen = stage_environment(order, on_node(order))
         return {
             "path": path,
