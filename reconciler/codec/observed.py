@@ -19,7 +19,7 @@ from reconciler.errors import RecordUnreadable
 SUBJECT = 72
 Part = Status | ProjectStatus | RunStatus | NodeStatus
 NOT_WRITTEN: Mapping[type[Part], set[str]] = {
-    ProjectStatus: {"runs"},
+    ProjectStatus: {"runs", "nodes"},
     RunStatus: {"progress"},
     NodeStatus: {"live", "silent_for", "running"},
 }
@@ -51,7 +51,7 @@ def _parts(status: Status) -> Iterator[tuple[str, Part]]:
     yield "status.yaml", replace(status, projects=(), nodes=())
     for project in status.projects:
         folder = f"projects/{project.project}"
-        yield f"{folder}/status.yaml", replace(project, runs=())
+        yield f"{folder}/status.yaml", replace(project, runs=(), nodes={})
         for run in project.runs:
             yield f"{folder}/runs/{run_directory(run.run, run.stage)}.yaml", replace(run, progress=None)
     for node in status.nodes:

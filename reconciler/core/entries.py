@@ -83,6 +83,7 @@ def run_entry(project: ProjectName, run: Run) -> RunStatus:
         gpus=outcome.gpus if outcome else (),
         versions=outcome.versions if outcome else {},
         reused=outcome.reused if outcome else None,
+        requires=run.created.requires,
     )
 
 

@@ -113,7 +113,7 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
     history = ledger.history(name)
     if project is None:
         return _orphan(desired, ledger, name)
-    wait, _ = explain(desired, ledger, nodes, project)
+    wait, answers = explain(desired, ledger, nodes, project)
     pipeline = desired.pipelines.get(project.pipeline)
     stages = [stage.name for stage in pipeline.stages] if pipeline else []
     proposed = proposals_of(desired, project, history, wait) if desired.site.proposals else ()
@@ -135,6 +135,7 @@ def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: Proj
         runs=tuple(run_entry(name, run) for run in history.runs),
         path=project.path,
         offers=tuple(offer(proposal, desired.site.forge, branch) for proposal in proposed),
+        nodes=answers,
         **last_record(history),
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from reconciler.core.desired import Requires
 from reconciler.core.ledger import RunPhase
 from reconciler.core.names import NodeName, PipelineName, ProjectName, RunNumber, StageName
 from reconciler.core.records import GpuUsed, InputFile, Resources
@@ -118,6 +119,7 @@ class RunStatus:
     gpus: tuple[GpuUsed, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     reused: RunNumber | None = None
+    requires: Requires | None = None  # what its stage asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,7 @@ class ProjectStatus:
     runs: tuple[RunStatus, ...]
     path: str = ""  # of the project's file in the state repository
     offers: tuple[Offer, ...] = ()
+    nodes: Mapping[NodeName, str] = field(default_factory=dict)  # while it waits for one: of each its rank, or why not
     record: int | None = None  # number and token of the project's last record
     token: str | None = None
 
