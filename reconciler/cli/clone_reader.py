@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reconciler.cli.git import attempt, enclosing_repository, fetch, succeeds
-from reconciler.core.names import ProjectName, RunNumber
+from reconciler.core.measurements import Series
+from reconciler.core.names import NodeName, ProjectName, RunNumber
 from reconciler.core.status import Status
 from reconciler.errors import Transient, WinslowError
 from reconciler.readers import LogPage
@@ -44,6 +45,12 @@ class CloneReader:
 
     def open_output(self, project: ProjectName, run: RunNumber, path: str) -> str:
         return self._reader.open_output(project, run, path)
+
+    def node_series(self, node: NodeName, since: datetime) -> Series:
+        return self._reader.node_series(node, since)
+
+    def run_series(self, project: ProjectName, run: RunNumber) -> Series:
+        return self._reader.run_series(project, run)
 
     def as_of(self, status: Status) -> str:
         """How old ``status`` is, and from which commit it was made."""

@@ -6,10 +6,12 @@ branch ``observed`` of any clone, for people without the share.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from reconciler.codec.log import LogLine
-from reconciler.core.names import ProjectName, RunNumber
+from reconciler.core.measurements import Series
+from reconciler.core.names import NodeName, ProjectName, RunNumber
 from reconciler.core.status import Status
 
 
@@ -39,5 +41,13 @@ class Reader(Protocol):
         """Absolute path of one output file, after checking that it lies inside; BadInput otherwise."""
         ...
 
+    def node_series(self, node: NodeName, since: datetime) -> Series:
+        """What the node measured from then on; columns as ``measurements.NODE`` and ``NODE_GPU``. Empty: nothing."""
+        ...
 
-__all__ = ["LogLine", "LogPage", "Reader"]
+    def run_series(self, project: ProjectName, run: RunNumber) -> Series:
+        """What was measured of the run's last attempt; columns as ``measurements.RUN`` and ``RUN_GPU``."""
+        ...
+
+
+__all__ = ["LogLine", "LogPage", "Reader", "Series"]

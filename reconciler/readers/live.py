@@ -15,6 +15,7 @@ from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired
 from reconciler.core.ledger import Ledger, RunPhase
 from reconciler.core.ledger_behind import Noted, missing, told
+from reconciler.core.measurements import Series
 from reconciler.core.names import NodeName, ProjectName, RunNumber
 from reconciler.core.nodes import Node, Pulse, listen
 from reconciler.core.report import report
@@ -137,6 +138,13 @@ class LiveReader:
             if target.is_relative_to(root.resolve()) and target.is_file():
                 return str(target)
         raise BadInput(f"run {run} of '{project}' has no output file '{path}'")
+
+    def node_series(self, node: NodeName, since: datetime) -> Series:
+        return Series()
+
+    def run_series(self, project: ProjectName, run: RunNumber) -> Series:
+        find_run(self.status(), project, run)
+        return Series()
 
     # --- looking ---
 

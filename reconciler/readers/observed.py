@@ -6,7 +6,8 @@ from pathlib import Path
 
 from reconciler.adapters.git.any_clone import published_at, read_observed
 from reconciler.codec.observed import unfold
-from reconciler.core.names import ProjectName, RunNumber
+from reconciler.core.measurements import Series
+from reconciler.core.names import NodeName, ProjectName, RunNumber
 from reconciler.core.status import Status
 from reconciler.errors import BadInput
 from reconciler.readers import LogLine, LogPage
@@ -42,3 +43,10 @@ class ObservedReader:
         raise BadInput(
             f"{path} lies on the share, which this page does not read; look there: {self._clone} has no files"
         )
+
+    def node_series(self, node: NodeName, since: datetime) -> Series:
+        """Measurements never go to git."""
+        return Series()
+
+    def run_series(self, project: ProjectName, run: RunNumber) -> Series:
+        return Series()
