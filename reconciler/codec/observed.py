@@ -21,7 +21,7 @@ Part = Status | ProjectStatus | RunStatus | NodeStatus
 NOT_WRITTEN: Mapping[type[Part], set[str]] = {
     ProjectStatus: {"runs", "nodes"},
     RunStatus: {"progress"},
-    NodeStatus: {"live", "silent_for", "running"},
+    NodeStatus: {"live", "silent_for", "running", "cpus_used", "memory_used"},
 }
 """What has files of its own, ages or grows."""
 
@@ -55,7 +55,13 @@ def _parts(status: Status) -> Iterator[tuple[str, Part]]:
         for run in project.runs:
             yield f"{folder}/runs/{run_directory(run.run, run.stage)}.yaml", replace(run, progress=None)
     for node in status.nodes:
-        yield f"nodes/{node.node}.yaml", replace(node, live=None, silent_for=None, running=())
+        yield f"nodes/{node.node}.yaml", _lasting(node)
+
+
+def _lasting(node: NodeStatus) -> NodeStatus:
+    """What the node is, without what comes and goes with every run."""
+    devices = tuple(replace(device, holder="", busy="") for device in node.devices)
+    return replace(node, live=None, silent_for=None, running=(), cpus_used=0.0, memory_used=0, devices=devices)
 
 
 def _told(part: Part) -> dict[str, Any]:

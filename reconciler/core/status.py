@@ -12,6 +12,7 @@ from enum import StrEnum
 from reconciler.core.desired import Requires
 from reconciler.core.ledger import RunPhase
 from reconciler.core.names import NodeName, PipelineName, ProjectName, RunNumber, StageName
+from reconciler.core.nodes import Inventory
 from reconciler.core.records import GpuUsed, InputFile, Resources
 
 STATUS_VERSION = 1
@@ -151,6 +152,22 @@ class ProjectStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceStatus:
+    """One GPU of a node, or an instance of one; memory in bytes."""
+
+    uuid: str
+    model: str = ""
+    memory: int = 0
+    vendor: str = "nvidia"
+    capability: str = ""
+    driver: str = ""
+    parent: str = ""  # UUID of the GPU that this is an instance of
+    fault: str = ""  # why no stage gets it now
+    holder: str = ""  # the run that it is given to, "project/0004-detect"; several by commas where they share it
+    busy: str = ""  # who uses it although it is given to nobody, e.g. "python (pid 4711)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
     node: NodeName
     live: bool | None  # None: not known (read from git alone)
@@ -165,6 +182,10 @@ class NodeStatus:
     started_at: datetime | None
     versions: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
+    devices: tuple[DeviceStatus, ...] = ()
+    inventory: Inventory = Inventory()
+    cpus_used: float = 0.0  # reserved by open claims, used or not
+    memory_used: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
