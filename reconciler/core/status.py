@@ -183,7 +183,7 @@ class NodeStatus:
     versions: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
     devices: tuple[DeviceStatus, ...] = ()
-    inventory: Inventory = Inventory()
+    inventory: Inventory = field(default_factory=Inventory)
     cpus_used: float = 0.0  # reserved by open claims, used or not
     memory_used: int = 0
 
