@@ -5,7 +5,9 @@ from dataclasses import replace
 import structlog
 
 from reconciler.agent.containers import Containers
+from reconciler.agent.inputs import Inputs
 from reconciler.agent.ports import Clock, Host, Runtime, Share
+from reconciler.agent.reuse import Reuse
 from reconciler.agent.secrets import Secrets
 from reconciler.agent.stopped import Stopped
 from reconciler.agent.tokens import new_token
@@ -45,9 +47,11 @@ class Attempts:
         self._host = host
         self._stopped = stopped
         self._secrets = Secrets(config.secrets_dir)
+        self._inputs = Inputs(share)
+        self._reuse = Reuse(share, clock, config.name)
 
     def start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container | None:
-        """Prepare the claim's directory and start its container. None: it can't be started, which is recorded."""
+        """Prepare the claim's directory and start its container. None: its end is recorded already."""
         try:
             return self._start(project, run, claim, key)
         except GpuLost as error:
@@ -62,8 +66,12 @@ class Attempts:
             self._share.publish_run(project, run.created, record)
             return None
 
-    def _start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container:
+    def _start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container | None:
+        inputs = self._inputs.look(project, run.created)
+        if self._reuse.instead(project, run, claim, inputs, self._header):
+            return None
         paths = self._share.prepare(project, run, claim)
+        self._inputs.note(project, run, claim, inputs)
         image = run.created.image if self._runtime.name == "docker" else None
         digest = self._runtime.resolve(image) if image else None
         order = self._order(run, key, claim, paths)
@@ -92,8 +100,10 @@ class Attempts:
     def follow(self, project: ProjectName, run: Run, claim: Claim, container: Container) -> None:
         """Write the log until the container has ended; then its end can be recorded."""
         path, relative = self._share.log_path(project, run, claim)
+        hashing = self._inputs.begin(project, run, claim)
         summary = self._runtime.follow_log(container, path)
         ended = self._runtime.wait(container)
+        self._inputs.end(project, run, claim, hashing)
         pointer = replace(summary.pointer, path=relative)
         self._containers.summaries[container.key] = replace(summary, pointer=pointer)
         self._containers.put(ended)
@@ -115,6 +125,7 @@ class Attempts:
             image_digest=container.image_digest,
             results=summary.results,
             log=summary.pointer,
+            inputs=self._inputs.found(project, claim),
         )
         fields = {name: getattr(facts, name) for name in Outcome.__dataclass_fields__}
         record: Done | Failed = Done(**fields)

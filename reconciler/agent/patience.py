@@ -16,7 +16,7 @@ from reconciler.core.status import Condition, condition
 
 Files = TypeVar("Files")
 
-UNBOUNDED = frozenset({"clone", "remove"})
+UNBOUNDED = frozenset({"clone", "digest", "remove"})
 GIVES = frozenset({"keep_open", "lock"})
 """Calls whose results are used for further calls."""
 BEATS, LEAST = 4, 5.0

@@ -18,6 +18,7 @@ from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, S
 from reconciler.core.nodes import Gpu, Inventory, NodeRecord
 from reconciler.core.records import (
     Claim,
+    InputFile,
     LogPointer,
     ProjectRecord,
     Purged,
@@ -222,6 +223,29 @@ class Share(Protocol):
 
     def publish_output(self, project: ProjectName, run: Run) -> None:
         """Copy the accepted claim's output to the project's ``output/``; once is enough."""
+        ...
+
+    def look_at_inputs(self, project: ProjectName, declared: Iterable[str]) -> tuple[InputFile, ...]:
+        """Every file behind these paths as it is now, with its hash where that is known already."""
+        ...
+
+    def hash_input(self, project: ProjectName, file: InputFile) -> str | None:
+        """Its sha256, kept for everybody; "" if the file is no longer that one or can't be read, None while another
+        process reads it. May take hours, on a thread of its own that gives way to everything else."""
+        ...
+
+    def note_inputs(self, project: ProjectName, run: Run, claim: Claim, inputs: Sequence[InputFile]) -> None:
+        """Keep in the claim's directory what its program began with."""
+        ...
+
+    def noted_inputs(self, project: ProjectName, run: Run, claim: Claim) -> tuple[InputFile, ...]: ...
+
+    def reuse(self, project: ProjectName, run: Run, claim: Claim, of: Run) -> bool:
+        """Clone the files of the run ``of`` into the claim's directory; False if they are gone. Not repeatable."""
+        ...
+
+    def discard_reuse(self, project: ProjectName, run: Run, claim: Claim) -> None:
+        """Remove what an earlier ``reuse`` under this claim has brought; nothing else is touched."""
         ...
 
     def time(self) -> datetime:

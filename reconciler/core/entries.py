@@ -1,6 +1,6 @@
 """One entry of the report each: a stage of a project, one of its runs, a node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from reconciler.core.desired import Desired, NodePolicy, Secret
@@ -9,7 +9,7 @@ from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, StageName, Token, run_directory
 from reconciler.core.nodes import Node
 from reconciler.core.placement import claims_of, limited
-from reconciler.core.records import Aborted, Claim, Failed, Lost, Released
+from reconciler.core.records import Aborted, Claim, Failed, Lost, Outcome, Released
 from reconciler.core.status import ClaimStatus, Condition, NodeStatus, RunStatus, StageState, StageStatus, condition
 
 MASK = "********"
@@ -50,11 +50,13 @@ def run_entry(project: ProjectName, run: Run) -> RunStatus:
         started_at=(outcome.started_at if outcome else None) or run.started_at,
         ended_at=ended,
         exit_code=outcome.exit_code if outcome else None,
-        log=f"{files}/log.jsonl" if files else None,
+        log=_log(outcome, files),
         reason="AbortRequested" if isinstance(run.last, Aborted) else why.reason if why else None,
         message=why.message or None if why else None,
         results=outcome.results if outcome else {},
         environment={name: _shown(setting) for name, setting in run.created.environment.items()},
+        sources={name: setting.source for name, setting in run.created.environment.items()},
+        secrets=_secrets(run.created.environment),
         image=run.created.image,
         image_digest=(outcome.image_digest if outcome else None) or run.created.image_digest,
         commit=run.created.commit,
@@ -87,6 +89,13 @@ def run_entry(project: ProjectName, run: Run) -> RunStatus:
     )
 
 
+def _log(outcome: Outcome | None, files: str | None) -> str | None:
+    """Of a reused run the log of the program that made its files."""
+    if outcome is not None and outcome.reused is not None and outcome.log is not None:
+        return outcome.log.path
+    return f"{files}/log.jsonl" if files else None
+
+
 class LastRecord(TypedDict):
     record: RecordNumber | None
     token: Token | None
@@ -100,6 +109,11 @@ def last_record(history: ProjectHistory) -> LastRecord:
 
 def _shown(setting: Setting) -> str:
     return MASK if isinstance(setting.value, Secret) else setting.value
+
+
+def _secrets(environment: Mapping[str, Setting]) -> dict[str, str]:
+    """Names only, which stand in git anyway: a run is repeated with the same secrets."""
+    return {name: one.value.secret for name, one in environment.items() if isinstance(one.value, Secret)}
 
 
 def node_entry(desired: Desired, ledger: Ledger, node: Node) -> NodeStatus:

@@ -186,8 +186,9 @@ class InputFile:
 
     path: str  # as declared, or below a declared directory
     size: int  # bytes
-    modified: datetime  # by the share's clock
-    sha256: str = ""  # empty: not known (yet)
+    modified: datetime  # by the share's clock, in whole milliseconds
+    sha256: str = ""  # empty: not known (yet); of a directory with very many files it is a digest of their list
+    changed: bool = False  # while the run read it: what the run saw is not quite this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

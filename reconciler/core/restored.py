@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.decide import StartStage
-from reconciler.core.desired import Desired, Next, Project
+from reconciler.core.desired import Desired, Next, Project, Secret
 from reconciler.core.draft import Draft, Header, Me
 from reconciler.core.environment import Setting
 from reconciler.core.ledger import Ledger, ProjectHistory, RunPhase
@@ -85,7 +85,10 @@ def run_created(told: Told, project: ProjectStatus, run: RunStatus, number: int,
         pipeline_blob=Blob(""),
         request=run.request,
         image=run.image,
-        environment={name: Setting(value, "observed") for name, value in run.environment.items()},
+        image_digest=run.image_digest,
+        command=run.command,
+        process_command=run.process_command,
+        environment=_environment(run),
         inputs=run.inputs,
         base=_base(project, run),
         is_last=run.is_last,
@@ -111,6 +114,13 @@ def _request(project: Project, run: RunStatus) -> Next | None:
     """A run answers the very request that stood in the file."""
     asked = project.next
     return asked if asked is not None and canonical(asked) == run.request else None
+
+
+def _environment(run: RunStatus) -> dict[str, Setting]:
+    """Secrets by their names, as the record had them."""
+    told = run.environment.items()
+    values = {name: Secret(run.secrets[name]) if name in run.secrets else value for name, value in told}
+    return {name: Setting(value, run.sources.get(name, "observed")) for name, value in values.items()}
 
 
 def _pipeline(project: ProjectStatus, run: RunStatus) -> PipelineName:
@@ -159,6 +169,11 @@ def _last(told: Told, run: RunStatus, header: Header) -> RunRecord:
                 image_digest=run.image_digest,
                 results=run.results,
                 log=log if run.log_sha256 else None,
+                resources=run.resources,
+                inputs=run.input_files,
+                gpus=run.gpus,
+                versions=run.versions,
+                reused=run.reused,
             )
             facts = {name: getattr(done, name) for name in Done.__dataclass_fields__}
             return done if run.phase is RunPhase.SUCCEEDED else Failed(**facts, reason=reason, message=message)

@@ -96,6 +96,8 @@ class RunStatus:
     progress: float | None = None  # percent, of a running stage
     results: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)  # secrets masked
+    sources: Mapping[str, str] = field(default_factory=dict)  # of each variable: the level that set it
+    secrets: Mapping[str, str] = field(default_factory=dict)  # of each masked variable: the secret's name
     image: str | None = None
     image_digest: str | None = None
     commit: str | None = None  # the desired commit that asked

@@ -1,12 +1,14 @@
 """A machine's NFS mount: port ``Files`` over the simulated server, with the memory of a client. See ``share.py``."""
 
 import errno
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.adapters.share.files import Found, Kind
 from tests.simulation.clocks import EPOCH
 from tests.simulation.share_connection import Connection
 from tests.simulation.share_locks import Held
@@ -42,6 +44,31 @@ class SimMount(Connection):
             return file.content, EPOCH + timedelta(seconds=file.written_at)
 
         return self._call("read", path, dated)
+
+    def look(self, path: Path) -> Found | None:
+        def look(_: bool) -> Found | None:
+            match self._names.find(path):
+                case File() as file:
+                    return self._found(file)
+                case Directory():
+                    return Found(Kind.DIRECTORY, 0, 0)
+                case _:
+                    return None
+
+        try:
+            return self._call("look up", path, look)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def digest(self, path: Path) -> tuple[str, Found]:
+        def digest(_: bool) -> tuple[str, Found]:
+            file = self._names.file(path)
+            return hashlib.sha256(file.content).hexdigest(), self._found(file)
+
+        return self._call("read", path, digest)
+
+    def _found(self, file: File) -> Found:
+        return Found(Kind.FILE, len(file.content), int(file.written_at * 1e9))
 
     # --- making ---
 

@@ -7,7 +7,7 @@ never turns into records on a local disk.
 import contextlib
 import secrets
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -17,17 +17,19 @@ from reconciler.adapters.share.faults import translated
 from reconciler.adapters.share.files import MOUNTED, Files
 from reconciler.adapters.share.heartbeat import HeartbeatFile, read_heartbeat
 from reconciler.adapters.share.identity import Identity, make_share
+from reconciler.adapters.share.inputs import InputFiles
 from reconciler.adapters.share.layout import Layout
 from reconciler.adapters.share.ledger import LedgerFiles, loader
 from reconciler.adapters.share.lock import ShareLock
 from reconciler.adapters.share.records import RecordStore
+from reconciler.adapters.share.reuse import Reuse
 from reconciler.agent.ports import NodeFiles
 from reconciler.codec.records import dump_record
 from reconciler.core.containers import Paths
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, ShareId
 from reconciler.core.nodes import NodeRecord
-from reconciler.core.records import Claim, ProjectRecord, Purged, RunCreated, RunRecord, SiteRecord
+from reconciler.core.records import Claim, InputFile, ProjectRecord, Purged, RunCreated, RunRecord, SiteRecord
 from reconciler.errors import RecordUnreadable
 
 
@@ -41,6 +43,8 @@ class SharedDirectory:
         self._writer = writer
         self._identity = Identity(self.layout, files, rebuilds=rebuilds)
         self._attempts = Attempts(self.layout, files, writer=writer)
+        self._inputs = InputFiles(self.layout, files, writer=writer)
+        self._reuse = Reuse(self.layout, files)
         check = self._identity.read
         self._ledger = LedgerFiles(self.layout, files, self._attempts, writer=writer, check=check)
         self._node_records: RecordStore[NodeRecord] = RecordStore(
@@ -152,6 +156,36 @@ class SharedDirectory:
             self.identity()
             with translated(self.layout.root):
                 self._attempts.publish_output(project, run, claim)
+
+    # --- what a run is given, and files that it takes over ---
+
+    def look_at_inputs(self, project: ProjectName, declared: Iterable[str]) -> tuple[InputFile, ...]:
+        with translated(self.layout.root):
+            return self._inputs.look(project, declared)
+
+    def hash_input(self, project: ProjectName, file: InputFile) -> str | None:
+        self.identity()
+        with translated(self.layout.root):
+            return self._inputs.compute(project, file, self.try_lock)
+
+    def note_inputs(self, project: ProjectName, run: Run, claim: Claim, inputs: Sequence[InputFile]) -> None:
+        self.identity()
+        with translated(self.layout.root):
+            self._inputs.note(self.layout.claim(project, run.number, run.stage, claim.number), inputs)
+
+    def noted_inputs(self, project: ProjectName, run: Run, claim: Claim) -> tuple[InputFile, ...]:
+        with translated(self.layout.root):
+            return self._inputs.noted(self.layout.claim(project, run.number, run.stage, claim.number))
+
+    def reuse(self, project: ProjectName, run: Run, claim: Claim, of: Run) -> bool:
+        self.identity()
+        with translated(self.layout.root):
+            return self._reuse.take(project, run, claim, of)
+
+    def discard_reuse(self, project: ProjectName, run: Run, claim: Claim) -> None:
+        self.identity()
+        with translated(self.layout.root):
+            self._reuse.discard(project, run, claim)
 
     # --- nodes ---
 

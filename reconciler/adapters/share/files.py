@@ -8,13 +8,36 @@ ask again.
 
 import errno
 import fcntl
+import hashlib
 import os
+import stat
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from reconciler.adapters.share.clone import clone_tree
+from reconciler.adapters.share.leisure import at_leisure
 from reconciler.adapters.share.remove import remove_tree
+
+NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+
+
+class Kind(Enum):
+    FILE = auto()
+    DIRECTORY = auto()
+    OTHER = auto()  # a socket, a pipe, a device, or a link to a directory: nothing that is read
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a name stands for, as the server knows it now."""
+
+    kind: Kind
+    size: int
+    modified: int  # nanoseconds, by the server's clock
 
 
 class OpenFile(Protocol):
@@ -44,6 +67,14 @@ class Files(Protocol):
 
     def read_dated(self, path: Path) -> tuple[bytes, datetime]:
         """The same, and when it was written by the server's clock."""
+        ...
+
+    def look(self, path: Path) -> Found | None:
+        """What is there; None if nothing is. A link to a file counts as that file."""
+        ...
+
+    def digest(self, path: Path) -> tuple[str, Found]:
+        """The sha256 of a file, which may take hours, and what the file was. Torn where somebody wrote meanwhile."""
         ...
 
     # --- making ---
@@ -106,6 +137,17 @@ class _Descriptor:
         os.close(self.number)
 
 
+def _found(about: os.stat_result) -> Found:
+    kinds = {stat.S_IFREG: Kind.FILE, stat.S_IFDIR: Kind.DIRECTORY}
+    return Found(kinds.get(stat.S_IFMT(about.st_mode), Kind.OTHER), about.st_size, about.st_mtime_ns)
+
+
+def _digest(path: Path) -> tuple[str, Found]:
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest(), _found(before)
+
+
 class MountedFiles:
     """Port ``Files``, as this machine's kernel mounts them."""
 
@@ -122,6 +164,28 @@ class MountedFiles:
     def read_dated(self, path: Path) -> tuple[bytes, datetime]:
         with path.open("rb") as file:
             return file.read(), datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+
+    def look(self, path: Path) -> Found | None:
+        try:
+            about = path.stat()
+            if stat.S_ISREG(about.st_mode):
+                return _found(self._opened(path) or about)
+            return Found(Kind.OTHER, 0, path.lstat().st_mtime_ns) if path.is_symlink() else _found(about)
+        except OSError as error:
+            if error.errno in NOT_THERE:
+                return None
+            raise
+
+    def _opened(self, path: Path) -> os.stat_result | None:
+        """Opening asks the server, a look-up may not. None: not for us to read."""
+        try:
+            with path.open("rb") as file:
+                return os.fstat(file.fileno())
+        except PermissionError:
+            return None
+
+    def digest(self, path: Path) -> tuple[str, Found]:
+        return at_leisure(partial(_digest, path))
 
     def mkdir(self, directory: Path, *, parents: bool = False) -> None:
         directory.mkdir(parents=parents, exist_ok=True)

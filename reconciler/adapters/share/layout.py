@@ -1,5 +1,6 @@
 """Where things lie on the share. All paths hang off one root; nothing else in the code spells them."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +71,15 @@ class Layout:
 
     def input(self, project: ProjectName) -> Path:
         return self._at("projects", project, "input")
+
+    def declared(self, project: ProjectName, path: str) -> Path:
+        """What a run is given: below ``resources/``, or the project's own ``input/`` or ``init``."""
+        area, _, rest = path.partition("/")
+        return (self.resources if area == "resources" else self.project(project) / area).joinpath(rest)
+
+    def hashes(self, of: Path) -> Path:
+        """Where the known hashes of the file ``of`` lie: nobody writes that name in a file's name."""
+        return self._at("hashes", hashlib.sha256(self.relative(of).encode(errors="surrogateescape")).hexdigest())
 
     def run(self, project: ProjectName, run: RunNumber, stage: StageName) -> Path:
         return self._at("projects", project, "runs", run_directory(run, stage))
