@@ -153,7 +153,7 @@ def test_only_path_home_and_lang_of_the_reconciler_reach_the_program(
     lines = read_lines(claim_directory / "log.jsonl").lines
     seen = dict(line.line.split("=", 1) for line in lines)
     assert {name for name in seen if not name.startswith("WINSLOW_")} == {
-        "PATH", "HOME", "LANG", "MODEL", "CUDA_VISIBLE_DEVICES"
+        "PATH", "HOME", "LANG", "MODEL", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "ROCR_VISIBLE_DEVICES"
     }  # fmt: skip
     assert (seen["LANG"], seen["MODEL"], seen["CUDA_VISIBLE_DEVICES"]) == ("C", "yolo", "GPU-1,GPU-2")
     assert seen["WINSLOW_WORKSPACE"] == order.paths.workspace

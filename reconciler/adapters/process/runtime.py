@@ -1,8 +1,8 @@
 """The process runtime: stages as plain processes of the reconciler's user.
 
-Cpus and memory are counted when a stage is placed but not enforced: a process may use more than it asked
-for. Of GPUs it sees those of its claim (``CUDA_VISIBLE_DEVICES``). A systemd unit needs ``KillMode=process``,
-or stopping the reconciler stops the stages too.
+What a stage may use is enforced by control groups as far as this machine lets us make any (see ``delegation``); what
+is not, ``check`` says. Of GPUs it sees those of its claim. A systemd unit needs ``KillMode=process``, or stopping the
+reconciler stops the stages too.
 """
 
 import contextlib
@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.adapters.inputs import input_exists
-from reconciler.adapters.process import procfs, state
+from reconciler.adapters.process import cgroups, delegation, procfs, state
+from reconciler.adapters.process.delegation import Delegation
+from reconciler.adapters.process.devices import with_devices
 from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.agent.ports import LogSummary
 from reconciler.codec.log import pointer_of, time_of
@@ -50,27 +52,29 @@ class ProcessRuntime:
         share: ShareId,
         replaced: frozenset[ShareId] = frozenset(),
         spawn: Spawn = HERE,
+        delegated: Delegation | None = None,
     ) -> None:
-        """``replaced`` are identities that the share had before: what was started under them is still ours to stop."""
+        """``replaced`` are identities that the share had before: what was started under them is still ours to stop.
+
+        ``delegated``: where control groups can be made; None: look for it.
+        """
         self._config = config
         self._directory = local / "process"
         self._boot = boot
         self._node = node
         self._shares = {share, *replaced}
         self._spawn = spawn
+        self._delegated = delegation.find() if delegated is None else delegated
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise EngineUnavailable(
                 f"{self._directory} can't be made: {error.strerror}; see `local` in node.yaml"
             ) from error
+        self._renew_limits()
 
     def check(self) -> Mapping[str, str]:
-        return {"process": f"python {platform.python_version()}"}
-
-    def resolve(self, image: str) -> str | None:
-        """Processes have no images."""
-        return None
+        return {"process": f"python {platform.python_version()}", "limits": str(self._delegated)}
 
     def start(self, order: Order, *, image_digest: str | None) -> Container:
         path = str(self._directory / f"{order.key.slug}.json")
@@ -130,6 +134,8 @@ class ProcessRuntime:
             raise Transient(f"{container.key.slug} still runs; it is forgotten after its end")
         if (kept := state.read(container.handle)) is not None:
             self._kill_orphans(kept)
+            if not cgroups.remove(_groups(kept)):
+                raise Transient(f"something that {container.key.slug} started does not die; looking again later")
         Path(container.handle).unlink(missing_ok=True)
         for draft in self._directory.glob(f"{Path(container.handle).name}.*"):  # of supervisors that were killed
             draft.unlink(missing_ok=True)
@@ -147,18 +153,28 @@ class ProcessRuntime:
 
     def _spec(self, order: Order, path: str) -> state.Spec:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        devices = {"CUDA_VISIBLE_DEVICES": ",".join(gpu.uuid for gpu in order.gpus)}
         seen = stage_environment(order, on_node(order))
+        limits = {"cpus": f"{order.cpus:g}", "memory": str(order.memory), "pids": str(delegation.MOST_PROCESSES)}
         return {
             "path": path,
             "labels": labels_of(order.key, order.node),
             "boot": self._boot,
             "command": list(order.command),
-            "environment": {**inherited, **devices, **self._config.environment, **seen},
+            "environment": with_devices({**inherited, **self._config.environment, **seen}, order.gpus),
             "workspace": order.paths.workspace,
             "log": f"{order.paths.claim}/log.jsonl",
             "grace": self._config.stop_grace.total_seconds(),
+            "groups": self._delegated.groups(order.key.slug, cpus=order.cpus, memory=order.memory),
+            "limits": limits,
+            "gpus": [gpu.uuid for gpu in order.gpus],
         }
+
+    def _renew_limits(self) -> None:
+        """Of what runs: a restart of the service may have lifted them (see docs/node.md)."""
+        for path in self._directory.glob("*.json"):
+            found = state.read(str(path))
+            if found is not None and found["ended_at"] is None and self._lives(found):
+                cgroups.make(found["groups"])
 
     def _find(self, path: str) -> Container | None:
         """The process of this node and share that the state file describes, as it is now."""
@@ -183,6 +199,10 @@ class ProcessRuntime:
             error="supervisor vanished" if lost else found["error"],
             started_at=time_of(found["started_at"]),
             ended_at=time_of(found["ended_at"]) if found["ended_at"] else None,
+            oom_killed=found["oom_killed"],
+            pid=found["program"]["pid"] if found["program"] is not None and not over else None,
+            gpus=tuple(found["gpus"]),
+            limits=found["limits"],
         )
 
     def _lives(self, found: state.State) -> bool:
@@ -197,8 +217,11 @@ class ProcessRuntime:
 
     def _kill_orphans(self, found: state.State) -> None:
         """The first process dies with its supervisor; what that one had started may not have."""
-        if found["program"] is not None and found["boot"] == self._boot:
+        if found["boot"] != self._boot:
+            return
+        if found["program"] is not None:
             procfs.kill_session(found["program"]["pid"], found["program"]["start"])
+        cgroups.kill(_groups(found))
 
 
 def launch(spec: state.Spec) -> Mapping[str, Any]:
@@ -222,6 +245,10 @@ def launch(spec: state.Spec) -> Mapping[str, Any]:
         except (subprocess.TimeoutExpired, ValueError) as error:
             process.kill()
             raise EngineUnavailable(f"the supervisor did not answer within {START_WITHIN:g} s") from error
+
+
+def _groups(found: state.State) -> list[str]:
+    return [group["path"] for group in found["groups"]]
 
 
 def _vanished(container: Container) -> Container:

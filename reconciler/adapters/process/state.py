@@ -5,6 +5,8 @@ import json
 import os
 from typing import TypedDict, cast
 
+from reconciler.adapters.process.cgroups import Group
+
 
 class Identity(TypedDict):
     pid: int
@@ -22,6 +24,10 @@ class State(TypedDict):
     ended_at: str | None
     exit_code: int | None
     error: str
+    groups: list[Group]  # written before they are made, so that none is ever left behind
+    limits: dict[str, str]  # those that hold
+    gpus: list[str]
+    oom_killed: bool
 
 
 class Spec(TypedDict):
@@ -35,6 +41,13 @@ class Spec(TypedDict):
     workspace: str
     log: str
     grace: float  # seconds between SIGTERM and SIGKILL
+    groups: list[Group]
+    limits: dict[str, str]  # what the groups are to enforce, for people
+    gpus: list[str]
+
+
+_SINCE = {"groups": [], "limits": {}, "gpus": [], "oom_killed": False}
+"""What states of earlier versions lack: their programs may still run."""
 
 
 def create(path: str, state: State) -> bool:
@@ -56,7 +69,7 @@ def replace(path: str, state: State) -> None:
 def read(path: str) -> State | None:
     """None: there is none, or a power failure left nothing of it."""
     with contextlib.suppress(FileNotFoundError, ValueError), open(path, encoding="utf-8") as file:  # noqa: PTH123
-        return cast("State", json.load(file))
+        return cast("State", {**_SINCE, **json.load(file)})
     return None
 
 

@@ -3,7 +3,8 @@
 It leads its own session and has no parent that matters, so neither the reconciler's end nor a Ctrl-C in its
 terminal reaches it. It writes the program's output to log.jsonl and its end to the state file, and takes
 SIGTERM as "stop it": SIGTERM to the program's session, after the grace SIGKILL. What the program leaves
-running when it ends is killed, as the end of a container would. Started for each stage, it imports little.
+running when it ends is killed, as the end of a container would: its session, and its control groups where there
+are any. Started for each stage, it imports little.
 """
 
 import contextlib
@@ -16,11 +17,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import cast
 
 sys.path.insert(0, os.path.abspath(f"{__file__}/../../../.."))  # noqa: PTH100 - -I and -S leave us no path
 
-from reconciler.adapters.process import procfs, state
+from reconciler.adapters.process import cgroups, procfs, state
 from reconciler.codec.log_file import LogFile
 from reconciler.codec.log_lines import STDERR, STDOUT, WINSLOW, Entry, Splitter, stamp_of
 
@@ -37,10 +39,11 @@ MOST_PENDING = 50_000
 _prctl = ctypes.CDLL(None).prctl
 
 
-def _before_exec(path: str, found: state.State) -> None:
+def _before_exec(spec: state.Spec, found: state.State) -> None:
     """In the new process: noted before the program's first instruction, so that nothing it starts is ever unknown."""
     _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nobody would see the program's end
-    state.replace(path, {**found, "program": _identity(os.getpid())})
+    limits = {word: spec["limits"][word] for word in cgroups.enter(spec["groups"])}
+    state.replace(spec["path"], {**found, "program": _identity(os.getpid()), "limits": limits})
     if os.getppid() != found["supervisor"]["pid"]:  # it died before it could have taken us along
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -48,9 +51,17 @@ def _before_exec(path: str, found: state.State) -> None:
 class Watch:
     """The program from its start to its end."""
 
-    def __init__(self, program: "subprocess.Popen[bytes]", log: LogFile, grace: float, signals: int) -> None:
+    def __init__(
+        self,
+        program: "subprocess.Popen[bytes]",
+        log: LogFile,
+        grace: float,
+        signals: int,
+        groups: Sequence[str] = (),
+    ) -> None:
         self._program = program
         self._session = (program.pid, procfs.start_time(program.pid) or 0)
+        self._groups = groups
         self._log = log
         self._grace = grace
         self._signals = signals
@@ -112,9 +123,13 @@ class Watch:
 
     def _ended(self) -> None:
         """The program's first process is a zombie now: its session can't be anybody else's yet."""
-        procfs.kill_session(*self._session)
+        self._kill()
         self._program.wait()
         self._ended_at = time.monotonic()
+
+    def _kill(self) -> None:
+        procfs.kill_session(*self._session)
+        cgroups.kill(self._groups)
 
     def _stop(self) -> None:
         if signal.SIGTERM in os.read(self._signals, 64) and not self._asked:
@@ -128,7 +143,7 @@ class Watch:
         if self._kill_at is not None and time.monotonic() >= self._kill_at and self._ended_at is None:
             self._kill_at = None
             self._remark("did not stop in time; killed")
-            procfs.kill_session(*self._session)
+            self._kill()
 
     def _remark(self, text: str) -> None:
         self._pending.append(Entry(stamp_of(time.time_ns()), WINSLOW, text))
@@ -175,20 +190,23 @@ def supervise(spec: state.Spec) -> None:
     found = _new_state(spec)
     if not state.create(spec["path"], found):
         return _report({"exists": True})
+    groups = [group["path"] for group in spec["groups"]]
     try:
         log = LogFile(spec["log"])
+        cgroups.make(spec["groups"])
         program = _start(spec, found)
-    except OSError as error:
+    except (OSError, subprocess.SubprocessError) as error:
+        cgroups.remove(groups)
         os.unlink(spec["path"])  # noqa: PTH108
         return _report(_failure(spec, error))
-    except subprocess.SubprocessError:  # in the new process, before it became the program
-        os.unlink(spec["path"])  # noqa: PTH108
-        return _report({"unkept": f"{spec['path']} can't be written: is there space left in `local` of node.yaml?"})
+    found = state.read(spec["path"]) or found  # with what the new process noted
     found["program"] = _identity(program.pid)
     _report({"started": True})
-    watch = Watch(program, log, spec["grace"], signals)
+    watch = Watch(program, log, spec["grace"], signals, groups)
     found["exit_code"] = watch.run()
     found["error"] = watch.log_error
+    found["oom_killed"] = cgroups.oom_killed(groups)
+    cgroups.remove(groups)  # what it can't remove, the runtime will
     found["ended_at"] = stamp_of(time.time_ns())
     state.replace(spec["path"], found)
     return None
@@ -213,6 +231,10 @@ def _new_state(spec: state.Spec) -> state.State:
         "ended_at": None,
         "exit_code": None,
         "error": "",
+        "groups": spec["groups"],
+        "limits": {},
+        "gpus": spec["gpus"],
+        "oom_killed": False,
     }
 
 
@@ -229,11 +251,13 @@ def _start(spec: state.Spec, found: state.State) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=lambda: _before_exec(spec["path"], found),  # noqa: PLW1509 - this process has one thread
+        preexec_fn=lambda: _before_exec(spec, found),  # noqa: PLW1509 - this process has one thread
     )
 
 
-def _failure(spec: state.Spec, error: OSError) -> dict[str, object]:
+def _failure(spec: state.Spec, error: OSError | subprocess.SubprocessError) -> dict[str, object]:
+    if not isinstance(error, OSError):  # in the new process, before it became the program
+        return {"unkept": f"{spec['path']} can't be written: is there space left in `local` of node.yaml?"}
     if error.filename in {spec["log"], spec["workspace"]}:
         return {"unwritable": f"{error.filename}: {error.strerror}"}
     return {"failed": error.strerror or str(error)}
