@@ -190,7 +190,8 @@ class Faults:
         return lambda: setattr(self._site.server, "read_only", False)
 
     def _cut(self, machines: Sequence[Machine], direction: str) -> Healing:
-        mounts = {machine: machine.mount.now for machine in machines}
+        """Who is off, or has not begun yet, finds another way once it boots: that is a new mount."""
+        mounts = {machine: machine.mount.now for machine in machines if machine.is_on}
         for machine, mount in mounts.items():
             mount.cut(direction)
             self._cut_off.add(machine)
