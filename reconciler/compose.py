@@ -30,8 +30,10 @@ from reconciler.adapters.hints import watch_local
 from reconciler.adapters.host import LinuxHost, SystemClock
 from reconciler.adapters.notify import open_sink
 from reconciler.adapters.process.runtime import ProcessRuntime
+from reconciler.adapters.sampling import MachineLoad, RunUse
 from reconciler.adapters.share import SharedDirectory
 from reconciler.adapters.share.files import MOUNTED
+from reconciler.adapters.share.rings import Rings
 from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.agent import lifetime
 from reconciler.agent.followers.forges import CurrentForge
@@ -42,7 +44,8 @@ from reconciler.agent.followers.telling import Sink
 from reconciler.agent.health import AgentHealth
 from reconciler.agent.http import node_app, serve
 from reconciler.agent.lifetime import unless_stopped
-from reconciler.agent.loop import Loop, Wakeup
+from reconciler.agent.loop import Loop, Wakeup, in_thread
+from reconciler.agent.measuring import NO_GPUS, Measuring
 from reconciler.agent.node import Agent
 from reconciler.agent.patience import Patience, timed
 from reconciler.agent.ports import Host, Runtime
@@ -105,6 +108,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, *, hand_over: bool =
         def joined() -> Agent:
             agent = _agent(config, home, clock, wake, patience, spawn)
             agent.join()
+            agent.measured.start(agent.containers)
             return agent
 
         agent = await unless_stopped(stop, joined, others)
@@ -120,6 +124,7 @@ async def run_node(config: NodeConfig, stop: asyncio.Event, *, hand_over: bool =
         finally:
             ending.cancel()
             tidying.cancel()
+            await in_thread(agent.measured.stop)
             has_left = await lifetime.leave(agent)
         return released and has_left
 
@@ -163,6 +168,7 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, pati
         home=home,
         wake=wake,
         ask=ask_node,
+        measured=_measuring(config, runtime, clock),
         patience=patience,
         followers=(
             Proposing(ProposalBranches(repository, config.name), current_forge(config, secrets), clock),
@@ -173,6 +179,19 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, pati
     if isinstance(runtime, DockerRuntime):
         runtime.watch(agent.look_at_engine)
     return agent
+
+
+def _measuring(config: NodeConfig, runtime: Runtime, clock: SystemClock) -> Measuring:
+    """With a share of its own: whatever hangs there, nobody else waits for it."""
+    share = SharedDirectory(config.share, writer=f"{config.name}.{token_hex(4)}")
+    return Measuring(
+        config.name,
+        machine=MachineLoad(),
+        runs=RunUse(by_session=isinstance(runtime, ProcessRuntime), now=clock.monotonic),
+        gpus=NO_GPUS,
+        rings=Rings(share),
+        clock=clock,
+    )
 
 
 def current_forge(config: NodeConfig, secrets: Secrets) -> CurrentForge:

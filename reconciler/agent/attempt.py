@@ -6,6 +6,7 @@ import structlog
 
 from reconciler.agent.containers import Containers
 from reconciler.agent.inputs import Inputs
+from reconciler.agent.measuring import UNMEASURED, Measured
 from reconciler.agent.ports import Clock, Host, Runtime, Share
 from reconciler.agent.reuse import Reuse
 from reconciler.agent.secrets import Secrets
@@ -38,8 +39,10 @@ class Attempts:
         clock: Clock,
         host: Host,
         stopped: Stopped,
+        measured: Measured = UNMEASURED,
     ) -> None:
         self._config = config
+        self._measured = measured
         self._share = share
         self._runtime = runtime
         self._containers = containers
@@ -125,6 +128,7 @@ class Attempts:
             image_digest=container.image_digest,
             results=summary.results,
             log=summary.pointer,
+            resources=self._measured.summary(container, claim),
             inputs=self._inputs.found(project, claim),
         )
         fields = {name: getattr(facts, name) for name in Outcome.__dataclass_fields__}

@@ -3,9 +3,10 @@
 It answers from before the node has joined: a share that hangs when a node starts must be seen, too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from reconciler.agent.gauges import Gauge, gauges
 from reconciler.agent.http import OpenClaim
 from reconciler.agent.loop import Loop
 from reconciler.agent.node import Agent
@@ -68,6 +69,9 @@ class AgentHealth:
     def numbers(self) -> Mapping[str, float]:
         waiting = self._running[0].last_plan.waiting if self._running else ()
         return {"claims": float(len(self.claims())), "projects_waiting": float(len(waiting))}
+
+    def gauges(self) -> Iterable[Gauge]:
+        return gauges(self._running[0].measured.last, self._clock.monotonic()) if self._running else ()
 
     def _stalled(self) -> Sequence[str]:
         return self._running[1].stalled() if self._running else ()

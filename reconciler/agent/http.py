@@ -10,7 +10,7 @@ import errno
 import hashlib
 import hmac
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from reconciler.agent.gauges import Gauge
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, Token
 from reconciler.core.status import Condition
 from reconciler.errors import BadInput
@@ -65,6 +66,10 @@ class NodeHealth(Protocol):
 
     def numbers(self) -> Mapping[str, float]:
         """More gauges for /metrics: a name as in ``winslow_<name>`` and its value."""
+        ...
+
+    def gauges(self) -> Iterable[Gauge]:
+        """What was measured last."""
         ...
 
 
@@ -116,10 +121,22 @@ class NodeCollector(Collector):
         found = [up, conditions]
         if (since := health.since_last_tick()) is not None:
             found.append(GaugeMetricFamily("winslow_last_tick_seconds", "Seconds since the last tick", value=since))
-        return found + [
+        numbers = [
             GaugeMetricFamily(f"winslow_{name}", name.replace("_", " "), value=value)
             for name, value in sorted(health.numbers().items())
         ]
+        return [*found, *numbers, *families(health.gauges())]
+
+
+def families(gauges: Iterable[Gauge]) -> Sequence[GaugeMetricFamily]:
+    """One for each name, as the format asks."""
+    found: dict[str, GaugeMetricFamily] = {}
+    for one in gauges:
+        family = found.setdefault(
+            one.name, GaugeMetricFamily(f"winslow_{one.name}", one.help, labels=tuple(one.labels))
+        )
+        family.add_metric(tuple(one.labels.values()), one.value)
+    return tuple(found.values())
 
 
 def hook(token: str, wake: Callable[[], None]) -> Callable[[Request], Awaitable[Response]]:

@@ -17,6 +17,7 @@ from reconciler.agent.inquiries import Ask, Inquiries, nobody_answers
 from reconciler.agent.joining import hand_over, join
 from reconciler.agent.ledger_watch import LedgerWatch
 from reconciler.agent.liveness import Liveness
+from reconciler.agent.measuring import UNMEASURED, Measured
 from reconciler.agent.observe import Ancestry, Identity, Memory, ShareTime, look_at_myself, stopping
 from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Runtime, Seen, Share, Source
@@ -25,6 +26,7 @@ from reconciler.agent.stopped import Stopped
 from reconciler.agent.workers import Workers
 from reconciler.codec.heartbeat import WorksFrom, remarks, troubles
 from reconciler.config import NodeConfig
+from reconciler.core.containers import Container
 from reconciler.core.desired import Desired, Site
 from reconciler.core.draft import Plan
 from reconciler.core.ledger import Ledger
@@ -64,6 +66,7 @@ class Agent:
         patience: Patience,
         followers: Sequence[Follower] = (),
         ask: Ask = nobody_answers,
+        measured: Measured = UNMEASURED,
     ) -> None:
         self.config = config
         self.identity = Identity(
@@ -74,6 +77,7 @@ class Agent:
             runtime=runtime.name,
         )
         self.patience = patience
+        self.measured = measured
         self._share = share
         self._source = source
         self._host = host
@@ -90,7 +94,7 @@ class Agent:
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
         self._stopped = Stopped(config.local)
-        self._attempts = Attempts(config, share, runtime, self._containers, clock, host, self._stopped)
+        self._attempts = Attempts(config, share, runtime, self._containers, clock, host, self._stopped, measured)
         self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock, self._stopped)
         self._ask = ask
         self._inquiries = Inquiries(ask, clock)
@@ -227,6 +231,10 @@ class Agent:
 
     # --- what others ask ---
 
+    def containers(self) -> tuple[Container, ...]:
+        """Those of this node as last known, without asking the engine."""
+        return self._containers.known()
+
     @property
     def is_behind(self) -> bool:
         """Was the ledger written from a commit that we don't have, or not yet?"""
@@ -282,6 +290,7 @@ class Agent:
             found.append(condition("FilesLeft", self._applier.files_left))
         if self._publisher.error:
             found.append(condition("PublishFailing", self._publisher.error))
+        found += self.measured.conditions()
         return (*found, *(one for following in self.following for one in following.conditions))
 
     def _remarks(self) -> dict[ProjectName, Remark]:

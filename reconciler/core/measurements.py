@@ -6,7 +6,7 @@ the one with the highest number. What nobody could measure is NaN.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isnan, nan
+from math import inf, isnan, nan
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -129,6 +129,15 @@ class Recorded:
     rings: tuple[RecordedRing, ...]
     note: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def begins(self) -> float:
+        """The oldest row's time; infinite if there is none."""
+        return min((ring.rows[0].time for ring in self.rings if ring.rows), default=inf)
+
+    @property
+    def ends(self) -> float:
+        return max((ring.rows[-1].time for ring in self.rings if ring.rows), default=-inf)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
@@ -173,16 +182,17 @@ def rows_since(recorded: Recorded, since: int) -> tuple[Row, ...]:
 
 
 def series(recorded: Sequence[Recorded], since: int = 0) -> Series:
-    """Several files as one, oldest first: another one is begun when a GPU appears."""
+    """Several files as one: another one is begun when a GPU appears. Columns that nobody measured are left out."""
     found = [(file.columns, row) for file in recorded for row in rows_since(file, since)]
-    kept = in_order(found, lambda one: one[1].time)
+    kept = in_order(sorted(found, key=lambda one: one[1].time), lambda one: one[1].time)
     names = dict.fromkeys(name for file in recorded for name in file.columns)
     means = [dict(zip(columns, row.values, strict=True)) for columns, row in kept]
     peaks = [dict(zip(columns, row.peaks, strict=True)) for columns, row in kept]
+    measured = [name for name in names if any(not isnan(one.get(name, nan)) for one in means)]
     return Series(
         times=tuple(row.time for _, row in kept),
-        columns={name: tuple(_known(one.get(name, nan)) for one in means) for name in names},
-        peaks={name: tuple(_known(one.get(name, nan)) for one in peaks) for name in names},
+        columns={name: tuple(_known(one.get(name, nan)) for one in means) for name in measured},
+        peaks={name: tuple(_known(one.get(name, nan)) for one in peaks) for name in measured},
     )
 
 

@@ -7,15 +7,17 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.adapters.share import SharedDirectory
+from reconciler.adapters.share.rings import Rings
 from reconciler.agent.inquiries import Ask, Inquiries, nobody_answers
 from reconciler.agent.ports import Clock, Fetched, NodeFiles, Noting, Source
 from reconciler.codec.heartbeat import heard, heard_remarks
 from reconciler.codec.log import LogLine, progress_of, read_lines
 from reconciler.config import NodeConfig
+from reconciler.core.containers import claim_key
 from reconciler.core.desired import Desired
 from reconciler.core.ledger import Ledger, RunPhase
 from reconciler.core.ledger_behind import Noted, missing, told
-from reconciler.core.measurements import Series
+from reconciler.core.measurements import Series, series
 from reconciler.core.names import NodeName, ProjectName, RunNumber
 from reconciler.core.nodes import Node, Pulse, listen
 from reconciler.core.report import report
@@ -55,6 +57,7 @@ class LiveReader:
         """``boot`` is this machine's: whose nodes are asked at loopback addresses."""
         self._config = config
         self._share = SharedDirectory(config.share)
+        self._rings = Rings(self._share)
         self._source = source
         self._observed = observed
         self._noted: tuple[Noted, ...] = ()
@@ -140,11 +143,15 @@ class LiveReader:
         raise BadInput(f"run {run} of '{project}' has no output file '{path}'")
 
     def node_series(self, node: NodeName, since: datetime) -> Series:
-        return Series()
+        return series(self._rings.read_node(node, since), since=int(since.timestamp()))
 
     def run_series(self, project: ProjectName, run: RunNumber) -> Series:
-        find_run(self.status(), project, run)
-        return Series()
+        found = self._share.read().history(project).run(run)
+        if found is None:
+            find_run(self.status(), project, run)
+        claim = found.last_claim if found else None
+        recorded = self._rings.read_run(claim_key(project, found, claim)) if found and claim else None
+        return series((recorded,) if recorded else ())
 
     # --- looking ---
 

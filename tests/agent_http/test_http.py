@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from reconciler.agent.gauges import Gauge
 from reconciler.agent.http import NodeHealth, OpenClaim, node_app, serve
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, RunNumber, Token
 from reconciler.core.status import Condition
@@ -45,6 +46,10 @@ class Health:
 
     def numbers(self) -> dict[str, float]:
         return {"claims": 1.0, "running_stages": 2.0}
+
+    def gauges(self) -> Sequence[Gauge]:
+        gpus = [("GPU-a", 0.5), ("GPU-b", 0.25)]
+        return [Gauge(name="gpu_utilisation_ratio", help="busy", value=v, labels={"uuid": u}) for u, v in gpus]
 
 
 def ask(
@@ -104,6 +109,8 @@ def test_metrics_are_prometheus_text() -> None:
     assert "winslow_claims 1.0" in lines
     assert "winslow_last_tick_seconds 0.25" in lines
     assert "winslow_running_stages 2.0" in lines
+    assert 'winslow_gpu_utilisation_ratio{uuid="GPU-a"} 0.5' in lines
+    assert 'winslow_gpu_utilisation_ratio{uuid="GPU-b"} 0.25' in lines
     assert 'winslow_condition{reason="SourceUnreachable",type="SourceUnreachable"} 1.0' in lines
     assert "c0ffee" not in answer.text
     names = [line.split()[2] for line in lines if line.startswith("# TYPE")]

@@ -105,6 +105,9 @@ class Layout:
     def node(self, node: NodeName) -> Path:
         return self._at("nodes", node)
 
+    def metrics(self, node: NodeName) -> Path:
+        return self._at("nodes", node, "metrics")
+
     def node_records(self, node: NodeName) -> Path:
         return self._at("nodes", node, "records")
 
