@@ -53,7 +53,18 @@ class StartFailed(WinslowError):
 
 
 class GpuLost(WinslowError):
-    """A device that a claim holds is no longer there, or no longer works: another node may do better."""
+    """A device that a claim holds is no longer there, or no longer works: another node may do better.
+
+    ``counts``: whether it uses up an attempt, as where the engine alone can tell, and may tell it again at once.
+    """
+
+    def __init__(self, message: str, *, counts: bool = False) -> None:
+        super().__init__(message)
+        self.counts = counts
+
+
+class GpuTaken(WinslowError):
+    """A device that a claim holds is in use by somebody else on the same machine."""
 
 
 class SecretMissing(WinslowError):

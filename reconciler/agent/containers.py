@@ -25,6 +25,7 @@ class Containers:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[ClaimKey, Container] = {}
+        self._held: dict[ClaimKey, frozenset[str]] = {}
         self._refreshed: float | None = None
         self._changes = 0
         self._asked = 0
@@ -47,6 +48,11 @@ class Containers:
         with self._lock:
             return tuple(self._known.values())
 
+    def held(self) -> dict[ClaimKey, frozenset[str]]:
+        """GPUs that are in use, by whichever reconciler of this machine; as old as the last snapshot."""
+        with self._lock:
+            return dict(self._held)
+
     def ran_for(self, found: Iterable[Container]) -> dict[ClaimKey, float]:
         """How long each running one has run. The wall clock is asked once, at first sight: it may jump later."""
         running = {c.key: c.started_at for c in found if c.state is ContainerState.RUNNING and c.started_at}
@@ -63,6 +69,7 @@ class Containers:
             before, asked = self._changes, self._asked
         try:
             listed = {container.key: container for container in self._runtime.list()}
+            held = dict(self._runtime.held())
         except EngineUnavailable as error:
             if not self.engine_error:
                 log.warning("engine_unavailable", error=str(error))
@@ -78,6 +85,7 @@ class Containers:
             if before != self._changes:
                 return  # something changed while we listed: that answer may be older than what we know
             self._known = {**self._ended(), **listed}
+            self._held = held
             self._refreshed = self._clock.monotonic() if asked == self._asked else None
 
     def _ended(self) -> dict[ClaimKey, Container]:
@@ -98,11 +106,14 @@ class Containers:
         with self._lock:
             self._changes += 1
             self._known[container.key] = container
+            if container.state is ContainerState.EXITED:
+                self._held.pop(container.key, None)
 
     def drop(self, key: ClaimKey) -> None:
         with self._lock:
             self._changes += 1
             self._known.pop(key, None)
+            self._held.pop(key, None)
             self.summaries.pop(key, None)
 
     def has_ended(self, key: ClaimKey) -> bool:

@@ -195,6 +195,7 @@ class Agent:
             source_asked=fetched.asked,
             share_time=self._share_time.look(ledger),
             lacking=self._watch.compare(ledger, noted),
+            ledger=ledger,
         )
         todo = plan(desired, ledger, self._nodes(), me)
         self._memory.keep(todo.situations, me.monotonic)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from reconciler.agent.containers import Containers
 from reconciler.agent.ports import Clock, Share
+from reconciler.agent.taken import taken
 from reconciler.agent.workers import Job
 from reconciler.core.containers import ClaimKey, ContainerState
 from reconciler.core.draft import Me
@@ -119,6 +120,7 @@ def look_at_myself(
     source_asked: float | None,
     share_time: datetime | None,
     lacking: tuple[Noted, ...],
+    ledger: Ledger,
 ) -> Me:
     found = containers.snapshot()
     logged = frozenset(containers.summaries)
@@ -136,6 +138,7 @@ def look_at_myself(
         engine_answers=not containers.engine_error,
         source_asked=source_asked,
         share_time=share_time,
+        taken=taken(containers.held(), ledger, identity.name),
         starting=_keys(jobs, "start") - present,  # a start's worker stays on to follow what it has started
         followed=_keys(jobs, "start") | _keys(jobs, "follow") | logged,
         logged=logged,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reconciler.core.commit_status import CommitState
-from reconciler.core.containers import Container, Order, Paths
+from reconciler.core.containers import ClaimKey, Container, Order, Paths
 from reconciler.core.desired import Desired
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.ledger_behind import Noted
@@ -70,6 +70,11 @@ class Runtime(Protocol):
 
     def list(self) -> Sequence[Container]:
         """All containers of this node and share, running or ended, whoever started them; found by their labels."""
+        ...
+
+    def held(self) -> Mapping[ClaimKey, frozenset[str]]:
+        """The GPUs that every container or process of any Winslow here holds until it has ended, whatever its share
+        or node; found anew at each call."""
         ...
 
     def wait(self, container: Container) -> Container:

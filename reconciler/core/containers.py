@@ -66,6 +66,7 @@ class Order:
     memory: int = 0  # bytes; 0: no limit
     disk: int = 0  # bytes
     gpus: tuple[Gpu, ...] = ()
+    shares_gpus: bool = False  # other stages that say so may use them, too
     pull: Pull = Pull.MISSING
     network: Network = Network.NONE
     shm_size: int | None = None

@@ -63,6 +63,7 @@ class FakeRuntime:
             boot=self.boot,
             started_at=datetime.now(UTC),
             image_digest=image_digest,
+            gpus=tuple(gpu.uuid for gpu in order.gpus),
         )
         program = self.programs[order.key] = Program(container, order)
         self.orders.append(order)
@@ -72,6 +73,11 @@ class FakeRuntime:
     def list(self) -> Sequence[Container]:
         self._answer()
         return [program.container for program in self.programs.values()]
+
+    def held(self) -> Mapping[ClaimKey, frozenset[str]]:
+        self._answer()
+        running = (program for program in self.programs.values() if not program.ended.is_set())
+        return {program.order.key: frozenset(program.container.gpus) for program in running}
 
     def wait(self, container: Container) -> Container:
         program = self.programs.get(container.key)

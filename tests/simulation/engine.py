@@ -96,7 +96,12 @@ class Engine:
         key = order.key
         life = Life(f"{self.machine.name}:{key.project}/{key.run}/{key.number}", within=self.machine)
         container = Container(
-            key=key, handle=key.slug, state=ContainerState.CREATED, boot=self.boot, image_digest=image_digest
+            key=key,
+            handle=key.slug,
+            state=ContainerState.CREATED,
+            boot=self.boot,
+            image_digest=image_digest,
+            gpus=tuple(gpu.uuid for gpu in order.gpus),
         )
         one = self.running[key] = Running(container, order, life)
         return one
@@ -104,6 +109,14 @@ class Engine:
     def list(self) -> Sequence[Container]:
         self._call("list")
         return [one.container for one in self.running.values()]
+
+    def held(self) -> Mapping[ClaimKey, frozenset[str]]:
+        self._answer()
+        return {
+            key: frozenset(one.container.gpus)
+            for key, one in self.running.items()
+            if one.container.state is not ContainerState.EXITED
+        }
 
     def wait(self, container: Container) -> Container:
         def over() -> bool:

@@ -4,11 +4,12 @@ import os
 from typing import Any
 
 import docker
-from docker.types import DeviceRequest, LogConfig, Mount
+from docker.types import LogConfig, Mount
 
+from reconciler.adapters.docker.devices import devices
 from reconciler.config import DockerConfig
 from reconciler.core.containers import Order
-from reconciler.core.labels import BOOT, IMAGE, labels_of
+from reconciler.core.labels import BOOT, IMAGE, device_labels, labels_of
 from reconciler.core.stage_environment import IN_CONTAINER, on_node, stage_environment
 from reconciler.errors import ShareUnavailable
 
@@ -22,15 +23,18 @@ a size at which older lines go, or a mode that drops lines from a busy program."
 
 def creation(api: docker.APIClient, order: Order, config: DockerConfig, *, image: str, boot: str) -> dict[str, Any]:
     """Arguments of ``APIClient.create_container``."""
+    given = devices(order, api.info)
+    seen = {"HOME": "/tmp", **stage_environment(order, IN_CONTAINER), **given.environment}  # noqa: S108 - in there
+    holds = device_labels((gpu.uuid for gpu in order.gpus), shared=order.shares_gpus)
     return {
         "image": image,
         "command": list(order.command) or None,
         "name": order.key.slug,
-        "environment": {"HOME": "/tmp", **stage_environment(order, IN_CONTAINER)},  # noqa: S108 - in the container
-        "labels": {**labels_of(order.key, order.node), BOOT: boot, IMAGE: image},
+        "environment": seen,
+        "labels": {**labels_of(order.key, order.node), **holds, BOOT: boot, IMAGE: image},
         "user": config.user or _owner(order.paths.workspace),
         "working_dir": IN_CONTAINER.workspace,
-        "host_config": api.create_host_config(**_host(order, config)),
+        "host_config": api.create_host_config(**_host(order, config), **given.host),
     }
 
 
@@ -50,10 +54,6 @@ def _host(order: Order, config: DockerConfig) -> dict[str, Any]:
     }
     if order.memory:
         host |= {"mem_limit": order.memory, "memswap_limit": order.memory}
-    if order.gpus:
-        capabilities = [["gpu", "compute", "utility", "video"]]
-        gpus = DeviceRequest(driver="nvidia", device_ids=[gpu.uuid for gpu in order.gpus], capabilities=capabilities)
-        host["device_requests"] = [gpus]
     return host
 
 

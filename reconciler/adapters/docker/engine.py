@@ -10,7 +10,7 @@ import requests
 import urllib3
 from docker.errors import APIError, DockerException
 
-from reconciler.errors import EngineUnavailable, StartFailed
+from reconciler.errors import EngineUnavailable, GpuLost, StartFailed
 
 ANSWER = 10
 """Seconds within which an engine that lives answers a question."""
@@ -20,6 +20,9 @@ WORK = 600
 
 CONNECTIONS = 64
 """A stage holds up to three: its end and two streams of its log."""
+
+GPU_GONE = r"unknown device|nvml error|driver error|unresolvable CDI device"
+"""What NVIDIA's parts below the engine say of a device that was there when it was claimed."""
 
 LOST = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
@@ -98,11 +101,13 @@ def words(error: APIError) -> str:
     return str(error.explanation or error).strip()
 
 
-def start_failed(error: APIError, *, image: str, command: tuple[str, ...]) -> StartFailed | None:
+def start_failed(error: APIError, *, image: str, command: tuple[str, ...]) -> StartFailed | GpuLost | None:
     """What a refused creation or start means, if starting it again the same way can't help."""
     said = words(error)
     if is_disk_full(said):
         return None
+    if re.search(GPU_GONE, said):
+        return GpuLost(f"the engine can't give the claim's GPU to its container ({said})", counts=True)
     if "could not select device driver" in said or "nvidia-container" in said:
         return StartFailed(
             "GpuRuntimeMissing",

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from reconciler.adapters.docker.devices import held_devices
 from reconciler.core.containers import Container, ContainerState
-from reconciler.core.labels import BOOT, IMAGE, key_of
+from reconciler.core.labels import BOOT, IMAGE, devices_of, key_of
 
 _STATES = {"created": ContainerState.CREATED, "exited": ContainerState.EXITED, "dead": ContainerState.EXITED}
 
@@ -35,7 +36,9 @@ def found_container(inspected: Mapping[str, Any]) -> Container | None:
         started_at=started_at,
         ended_at=ended_at,
         image_digest=labels.get(IMAGE) or inspected.get("Image"),
-        limits={"cpus": f"{host.get('NanoCpus', 0) / 1e9:g}", "memory": str(host.get("Memory", 0))},
+        pid=now.get("Pid") or None,
+        gpus=held_devices(inspected),
+        limits=_limits(host),
     )
 
 
@@ -51,7 +54,18 @@ def created_container(listed: Mapping[str, Any]) -> Container | None:
         state=ContainerState.CREATED,
         boot=labels.get(BOOT, ""),
         image_digest=labels.get(IMAGE) or listed.get("ImageID"),
+        gpus=devices_of(labels) or (),
     )
+
+
+def _limits(host: Mapping[str, Any]) -> dict[str, str]:
+    """Those that hold: the engine takes out of its answer what the kernel does not enforce. Zero: there is none."""
+    return {
+        "cpus": f"{(host.get('NanoCpus') or 0) / 1e9:g}",
+        "memory": str(host.get("Memory") or 0),
+        "pids": str(max(host.get("PidsLimit") or 0, 0)),
+        "shm": str(host.get("ShmSize") or 0),
+    }
 
 
 def _time(text: str) -> datetime | None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import docker
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.utils import parse_repository_tag
@@ -21,6 +22,7 @@ from reconciler.adapters.docker.engine import (
 )
 from reconciler.adapters.docker.events import watch
 from reconciler.adapters.docker.found import created_container, found_container
+from reconciler.adapters.docker.held import holders, require_free
 from reconciler.adapters.docker.logs import Follower
 from reconciler.adapters.docker.since import engine_since
 from reconciler.adapters.inputs import input_exists
@@ -32,7 +34,7 @@ from reconciler.core.containers import ClaimKey, Container, ContainerState, Orde
 from reconciler.core.labels import NODE, SHARE
 from reconciler.core.names import NodeName, ShareId
 from reconciler.core.stage_environment import require_inputs
-from reconciler.errors import ShareUnavailable, StartFailed, Transient
+from reconciler.errors import GpuTaken, ShareUnavailable, StartFailed, Transient
 
 RESOLVED_FOR = 60.0
 """Seconds for which a resolved image is not asked about again."""
@@ -106,6 +108,10 @@ class DockerRuntime:
             listed = [one for labels in kinds for one in api.containers(all=True, filters={"label": labels})]
         found = (created_container(one) if one["State"] == "created" else self._inspect(one["Id"]) for one in listed)
         return [container for container in found if container is not None]
+
+    def held(self) -> Mapping[ClaimKey, frozenset[str]]:
+        with self._engine.asked() as api:
+            return {holder.key: holder.gpus for holder in holders(api)}
 
     def watch(self, tell: Callable[[], None]) -> None:
         """From now on, call ``tell`` whenever something may have happened to these containers. A hint, no more."""
@@ -185,13 +191,16 @@ class DockerRuntime:
         """A container that can't start is removed at once: nothing of it would be worth a look."""
         with self._engine.asked(WORK) as api:
             try:
+                require_free(api, order)
                 api.start(container.handle)
+            except GpuTaken:
+                _discard(api, container)
+                raise
             except APIError as error:
                 failed = start_failed(error, image=order.image or "", command=order.command)
                 if failed is None:
                     raise
-                with contextlib.suppress(APIError):
-                    api.remove_container(container.handle, v=True)
+                _discard(api, container)
                 raise failed from error
 
     def _inspect(self, name: str) -> Container | None:
@@ -237,6 +246,11 @@ class DockerRuntime:
                 f"image '{image}' is neither on this node nor can it be pulled: {said}; write an existing image in "
                 "pipelines/, or log this node in to the registry",
             )
+
+
+def _discard(api: docker.APIClient, container: Container) -> None:
+    with contextlib.suppress(APIError):
+        api.remove_container(container.handle, v=True)
 
 
 def _close(log: LogFile, path: str) -> None:

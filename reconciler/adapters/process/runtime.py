@@ -26,7 +26,7 @@ from reconciler.agent.ports import LogSummary
 from reconciler.codec.log import pointer_of, time_of
 from reconciler.codec.log_file import LogFile
 from reconciler.config import ProcessConfig
-from reconciler.core.containers import Container, ContainerState, Order
+from reconciler.core.containers import ClaimKey, Container, ContainerState, Order
 from reconciler.core.labels import NODE, SHARE, key_of, labels_of
 from reconciler.core.names import NodeName, ShareId
 from reconciler.core.stage_environment import on_node, require_inputs, stage_environment
@@ -105,6 +105,13 @@ class ProcessRuntime:
     def list(self) -> Sequence[Container]:
         found = (self._find(str(path)) for path in sorted(self._directory.glob("*.json")))
         return [container for container in found if container is not None]
+
+    def held(self) -> Mapping[ClaimKey, frozenset[str]]:
+        """Of other reconcilers' processes nothing is known: each keeps its states in a directory of its own."""
+        kept = (state.read(str(path)) for path in self._directory.glob("*.json"))
+        living = [found for found in kept if found is not None and found["ended_at"] is None and self._lives(found)]
+        held = ((key_of(found["labels"]), frozenset(found["gpus"])) for found in living)
+        return {key: gpus for key, gpus in held if key is not None}
 
     def wait(self, container: Container) -> Container:
         while True:
