@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from readonly_ui import outputs
+from readonly_ui import machines, outputs
 from readonly_ui.calls import Calls
 from readonly_ui.compare import changed_environment, outdated_by
 from readonly_ui.logs import TAIL, Logs, Tail, as_json
+from readonly_ui.measured import Measurements
 from readonly_ui.overview import (
     GOING,
     INFORMATION,
@@ -31,12 +32,15 @@ from readonly_ui.overview import (
     unsaid,
     works_on,
 )
+from readonly_ui.panels import SPANS
 from readonly_ui.render import HEADERS, STATIC_TYPES, Renderer, SafeHeaders, static_files, tagged
+from readonly_ui.resources import asked, used
 from readonly_ui.watch import Known, Watch
 from reconciler.codec.status import dump_status
 from reconciler.core.ledger import RunPhase
-from reconciler.core.names import ProjectName, RunNumber
-from reconciler.core.status import ProjectStatus, RunStatus, Status
+from reconciler.core.names import ProjectName, RunNumber, run_directory
+from reconciler.core.records import GpuUsed
+from reconciler.core.status import DeviceStatus, NodeStatus, ProjectStatus, RunStatus, Status
 from reconciler.errors import BadInput, WinslowError
 from reconciler.readers import Reader
 
@@ -57,6 +61,7 @@ def create_app(
         Route(f"{run}/log", page.log),
         Route(f"{run}/output/{{path:path}}", page.output),
         Route("/nodes", page.nodes),
+        Route("/nodes/{node}", page.node),
         Route("/api/status", page.api),
         Route("/healthz", page.health),
         Route("/static/{name}", page.static),
@@ -76,6 +81,7 @@ class Page:
         self._calls = Calls(patience=patience)
         self._watch = Watch(reader, keep=KEEP, patience=patience)
         self._logs = Logs(reader, self._calls)
+        self._measurements = Measurements(reader, self._calls)
         self._render = Renderer(title=title, refresh=refresh)
         self._static = static_files()
 
@@ -120,6 +126,7 @@ class Page:
             outdated_by=outdated_by,
             changed_environment=changed_environment,
             needs_person=needs_person,
+            answers=machines.in_order(project.nodes),
             source=source_troubles(known.status),
             conditions=[one for one in unsaid(project) if one.type not in INFORMATION],
             information=[one for one in project.conditions if one.type in INFORMATION],
@@ -133,6 +140,8 @@ class Page:
         run = requested_run(project, request)
         tail = await self._tail(request, project, run)
         files, problem = await self._output_files(project.project, run)
+        gpus = gpus_of(known.status, project, run)
+        measured = await self._measurements.of_run(project.project, run, gpus)
         return self._render(
             request,
             "run.html",
@@ -146,6 +155,10 @@ class Page:
             files_problem=problem,
             is_image=outputs.is_image,
             find_run=find_run,
+            asked=asked(run.requires),
+            used=used(run),
+            gpus=gpus,
+            measured=measured,
         )
 
     async def _tail(self, request: Request, project: ProjectStatus, run: RunStatus) -> Tail | None:
@@ -167,7 +180,28 @@ class Page:
         if known.status is None:
             return self._nothing(request, known)
         nodes = sorted(known.status.nodes, key=lambda node: node.node)
-        return self._render(request, "nodes.html", known=known, nodes=nodes, troubles=troubles)
+        return self._render(request, "nodes.html", known=known, nodes=nodes, troubles=troubles, machines=machines)
+
+    async def node(self, request: Request) -> Response:
+        known = await self._watch.known()
+        if known.status is None:
+            return self._nothing(request, known)
+        node = find_node(known.status, request)
+        span = request.query_params.get("span", "hour")
+        if span not in SPANS:
+            raise HTTPException(400, f"span must be {', '.join(SPANS)}, for example ?span=day.")
+        return self._render(
+            request,
+            "node.html",
+            known=known,
+            node=node,
+            troubles=troubles,
+            machines=machines,
+            measured=await self._measurements.of_node(node, span),
+            spans=list(SPANS),
+            chosen=span,
+            pace=5,
+        )
 
     async def log(self, request: Request) -> Response:
         """All of it as text, or with ``?offset=`` one page of lines for the script that follows it."""
@@ -255,6 +289,20 @@ def requested_run(project: ProjectStatus, request: Request) -> RunStatus:
     if run is None:
         raise HTTPException(404, f"Project {project.project} has no run {number}.")
     return run
+
+
+def find_node(status: Status, request: Request) -> NodeStatus:
+    name = request.path_params["node"]
+    node = next((node for node in status.nodes if node.node == name), None)
+    if node is None:
+        raise HTTPException(404, f"There is no node {name}.")
+    return node
+
+
+def gpus_of(status: Status, project: ProjectStatus, run: RunStatus) -> Sequence[GpuUsed | DeviceStatus]:
+    """What it used; while it runs, what it holds."""
+    name = f"{project.project}/{run_directory(run.run, run.stage)}"
+    return run.gpus or [device for node in status.nodes for device in machines.held_by(node, name)]
 
 
 def _names(request: Request) -> tuple[ProjectName, RunNumber]:

@@ -1,7 +1,8 @@
 """How values read to a person: times, sizes, links, and text from programs made harmless."""
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlsplit
 
@@ -104,6 +105,11 @@ def link(*parts: object) -> str:
 def quoted(text: str) -> str:
     """Text as one part of a path or as a query's value."""
     return quote(text, safe="", errors="replace")
+
+
+def shell(command: Sequence[str]) -> str:
+    """A command as one would type it."""
+    return shlex.join(command)
 
 
 def web_address(url: str | None) -> str | None:

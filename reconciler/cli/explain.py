@@ -2,6 +2,7 @@
 
 from rich.text import Text
 
+from readonly_ui.machines import in_order
 from readonly_ui.overview import INFORMATION, source_troubles
 from reconciler.cli.options import ConfigOption, Output, OutputOption, ProjectArgument, live_reader
 from reconciler.cli.output import out, phase, print_json, text
@@ -37,5 +38,5 @@ def explain(project: ProjectArgument, config: ConfigOption = None, output: Outpu
     for condition in (*source_troubles(status), *found.conditions):
         mark, style = ("·", "dim") if condition.type in INFORMATION else ("!", "yellow")
         say(text(f"  {mark} {condition.type}: {condition.message}", style))
-    for node, answer in sorted(nodes.items()):
+    for node, answer in in_order(nodes):
         say(text(f"  {node}: {answer}"))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from readonly_ui.machines import devices, gpus_in_words
 from readonly_ui.overview import Overview, going_run, newest_run, site_troubles, source_troubles, troubles
 from readonly_ui.words import ago, duration, size
 from reconciler.cli.options import CloneOption, ConfigOption, Output, OutputOption, reader
@@ -75,6 +76,8 @@ def show(console: Console, status: Status, now: datetime) -> None:
     if status.nodes:
         console.print(Text("nodes", style="bold"))
         console.print(_nodes(status.nodes), soft_wrap=False)
+        for line in (line for node in status.nodes for line in _lost_gpus(node)):
+            console.print(Text(INDENT) + line)
 
 
 def _section(console: Console, title: str, lines: Iterable[Text]) -> None:
@@ -166,12 +169,20 @@ def _nodes(nodes: Iterable[NodeStatus]) -> Table:
     table = _table("node", "", "runtime", "offers", "runs")
     for node in nodes:
         life = {True: Text("live", "green"), False: Text(_silent(node), "red"), None: Text("")}[node.live]
-        gpus = f", {len(node.gpus)} GPUs" if node.gpus else ""
-        offers = f"{node.cpus:g} cpus, {size(node.memory)}{gpus}{_drained(node)}"
+        gpus = gpus_in_words(node)
+        offers = f"{node.cpus:g} cpus, {size(node.memory)}{f', {gpus}' if gpus else ''}{_drained(node)}"
         table.add_row(
             Text(INDENT) + text(node.node), life, text(node.runtime), Text(offers), text(", ".join(node.running))
         )
     return table
+
+
+def _lost_gpus(node: NodeStatus) -> Iterator[Text]:
+    """GPUs that no stage gets, though no run has them."""
+    for device in devices(node):
+        if device.facts.fault or (device.facts.busy and not device.holders):
+            told = f"{node.node} GPU {device.index}: {device.word.lower()}: {device.about}"
+            yield text(told, "red" if device.facts.fault else "yellow")
 
 
 def _drained(node: NodeStatus) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -12,11 +12,13 @@ import pytest
 from starlette.applications import Starlette
 
 from readonly_ui.app import create_app
-from reconciler.core.names import ProjectName, RunNumber
+from reconciler.core.measurements import Series
+from reconciler.core.names import NodeName, ProjectName, RunNumber
 from reconciler.core.status import Status
 from reconciler.errors import BadInput
 from reconciler.readers import LogLine, LogPage
-from tests.ui.evening import NOW, evening
+from tests.ui.evening import evening
+from tests.ui.evening_nodes import NOW
 
 
 @dataclass
@@ -32,6 +34,7 @@ class FakeReader:
     lines: list[LogLine] = field(default_factory=list)
     files: Mapping[str, bytes] = field(default_factory=dict)
     log_ended: bool = False
+    measured: Series = field(default_factory=Series)
 
     def write(self, text: str, stream: str = "stdout") -> None:
         time = NOW + timedelta(seconds=len(self.lines))
@@ -70,6 +73,14 @@ class FakeReader:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(self.files[path])
         return str(file)
+
+    def node_series(self, node: NodeName, since: datetime) -> Series:
+        self._maybe_fail()
+        return self.measured
+
+    def run_series(self, project: ProjectName, run: RunNumber) -> Series:
+        self._maybe_fail()
+        return self.measured
 
 
 Get = Callable[..., httpx.Response]

@@ -1,14 +1,14 @@
 """What the page shows in these tests: a realistic evening, eight projects in all phases, three nodes, one silent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
+from reconciler.core.desired import Gpus, Requires
 from reconciler.core.ledger import RunPhase
 from reconciler.core.names import NodeName, PipelineName, ProjectName, RunNumber, StageName
+from reconciler.core.records import GpuUsed, InputFile, Resources
 from reconciler.core.status import (
     Condition,
-    NodeStatus,
     Offer,
     ProjectPhase,
     ProjectStatus,
@@ -18,8 +18,8 @@ from reconciler.core.status import (
     Status,
     WaitingFor,
 )
+from tests.ui.evening_nodes import GIB, before, nodes, uuid
 
-NOW = datetime.now(UTC)
 UNREACHABLE = Condition(
     type="SourceUnreachable",
     status="True",
@@ -27,12 +27,28 @@ UNREACHABLE = Condition(
     message="forge.example did not answer for 12 min; the last good commit goes on",
 )
 STAGES = ("stabilise", "detect", "track", "report")
-GIB = 1024**3
 BROKEN = "projects/stuttgart-mitte.yaml:4:1: unknown field 'enviroment'; did you mean 'environment'?"
 
 
-def before(**passed: float) -> datetime:
-    return NOW - timedelta(**passed)
+ENDED: Mapping[str, object] = {
+    "resources": Resources(
+        peak_memory=int(3.1 * GIB),
+        cpu_hours=6.2,
+        read=410 * GIB,
+        written=2 * GIB,
+        received=0,
+        sent=0,
+        gpu_hours=1.5,
+        mean_gpu=0.62,
+        peak_gpu=0.98,
+        peak_gpu_memory=11 * GIB,
+    ),
+    "input_files": (
+        InputFile(path="resources/ulm/flight-07.mp4", size=7 * GIB, modified=before(days=3), sha256="5e" * 32),
+    ),
+    "gpus": (GpuUsed(uuid=uuid(0), model="NVIDIA RTX A6000", driver="550.54.14"),),
+    "versions": {"docker": "27.3.1", "kernel": "6.1.0-27-amd64", "winslow": "0.1.0"},
+}
 
 
 def make_run(number: int, stage: str, phase: RunPhase, *, hours: float, took: float = 1.5, **more: object) -> RunStatus:
@@ -53,8 +69,11 @@ def make_run(number: int, stage: str, phase: RunPhase, *, hours: float, took: fl
         commit="9f2c41d07be35a6188c0f4d2e7a91b3365d8fe20",
         workspace=f"projects/x/runs/{number:04d}-{stage}/1/workspace",
         output=None if going else f"projects/x/output/{number:04d}-{stage}",
+        requires=Requires(cpus=8, memory=16 * GIB, gpus=Gpus(count=1, memory=16 * GIB)),
+        inputs=("resources/ulm/flight-07.mp4",),
+        command=("python", "/app/detect.py", "--model", "yolo v8"),
     )
-    return replace(run, **more)  # type: ignore[arg-type]
+    return replace(run, **({} if going else ENDED), **more)  # type: ignore[arg-type]
 
 
 def offers(project: str, *, url: str = "") -> tuple[Offer, ...]:
@@ -129,6 +148,11 @@ def ulm_08() -> ProjectStatus:
         waiting_for=WaitingFor(
             reason="NoGpuFree", message="detect needs 2 GPUs with 8 GiB; gpu-1 has 1 free, gpu-2 none"
         ),
+        nodes={
+            NodeName("gpu-1"): "1 of 4 GPUs free and fitting, needs 2",
+            NodeName("gpu-2"): "drained (nodes/gpu-2.yaml)",
+            NodeName("gpu-3"): "gives no sign of life",
+        },
     )
 
 
@@ -240,34 +264,6 @@ def test_old() -> ProjectStatus:
 
 def projects() -> tuple[ProjectStatus, ...]:
     return (ulm_07(), ulm_08(), a8_north(), b10_bridge(), stuttgart_mitte(), karlsruhe_02(), ulm_01(), test_old())
-
-
-def nodes() -> tuple[NodeStatus, ...]:
-    def node(name: str, **more: object) -> NodeStatus:
-        base = NodeStatus(
-            node=NodeName(name),
-            live=True,
-            silent_for=2.0,
-            runtime="docker",
-            cpus=32,
-            memory=128 * GIB,
-            gpus=("NVIDIA RTX A6000, 48 GiB", "NVIDIA RTX A6000, 48 GiB"),
-            labels={"room": "lab-2"},
-            drained=False,
-            running=(),
-            started_at=before(days=12),
-            versions={"docker": "27.3.1", "winslow": "0.1.0"},
-        )
-        return replace(base, **more)  # type: ignore[arg-type]
-
-    full = Condition(
-        type="DiskPressure", status="True", reason="LocalDiskFull", message="/var/lib/winslow is 97 % full"
-    )
-    return (
-        node("gpu-1", running=("ulm-07/0003-detect",)),
-        node("gpu-2", drained=True, gpus=(), cpus=12.5, labels={}, conditions=(full,)),
-        node("gpu-3", live=False, silent_for=6.4 * 3600),
-    )
 
 
 def evening() -> Status:
