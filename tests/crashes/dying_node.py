@@ -38,11 +38,11 @@ def be_a_node(
         os.dup2(file.fileno(), 2)
     os.environ.clear()
     os.environ.update(environment)
-    from reconciler.adapters.process import runtime
+    from reconciler.adapters.process import launching
     from reconciler.cli.node import node
 
     if dying_supervisor is not None:
-        runtime.SUPERVISOR = _deadly(dying_supervisor, runtime.SUPERVISOR, config.parent)
+        launching.SUPERVISOR = _deadly(dying_supervisor, launching.SUPERVISOR, config.parent)
     if dying is not None:
         dying.arm(os.getpid())
     node(config, hand_over=False)

@@ -61,6 +61,10 @@ def oom_killed(paths: Iterable[str]) -> bool:
     return False
 
 
+def has_members(paths: Iterable[str]) -> bool:
+    return any(_members(path) for path in paths)
+
+
 def kill(paths: Iterable[str]) -> None:
     """Kill everything in them, however fast it forks. It may still be going when this returns."""
     for path in paths:

@@ -169,7 +169,7 @@ def _handed_out(top: Path, *, settle: bool) -> tuple[str, ...]:
         return tuple(offered)
     if (top / "cgroup.type").exists():  # the root of all has none, and may hold processes
         _make_room(top)
-    for controller in offered:
+    for controller in set(offered).difference(_read(top / "cgroup.subtree_control").split()):
         with contextlib.suppress(OSError):
             (top / "cgroup.subtree_control").write_text(f"+{controller}")
     enabled = _read(top / "cgroup.subtree_control").split()

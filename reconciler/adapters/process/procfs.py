@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,17 @@ def held(pid: int, start: int) -> Iterator[int | None]:
         yield descriptor if lives(pid, start) else None
     finally:
         os.close(descriptor)
+
+
+def send(pidfd: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)
+
+
+def has_ended(pidfd: int, within: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(within * 1000))
 
 
 def kill_session(leader: int, start: int) -> None:

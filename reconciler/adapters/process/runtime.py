@@ -5,22 +5,17 @@ is not, ``check`` says. Of GPUs it sees those of its claim. A systemd unit needs
 reconciler stops the stages too.
 """
 
-import contextlib
-import json
 import os
 import platform
-import select
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from reconciler.adapters.inputs import input_exists
 from reconciler.adapters.process import cgroups, delegation, procfs, state
 from reconciler.adapters.process.delegation import Delegation
 from reconciler.adapters.process.devices import with_devices
+from reconciler.adapters.process.launching import launch
 from reconciler.adapters.spawner import HERE, Spawn
 from reconciler.agent.ports import LogSummary
 from reconciler.codec.log import pointer_of, time_of
@@ -32,8 +27,6 @@ from reconciler.core.names import NodeName, ShareId
 from reconciler.core.stage_environment import on_node, require_inputs, stage_environment
 from reconciler.errors import EngineUnavailable, ShareUnavailable, StartFailed, Transient
 
-SUPERVISOR = Path(__file__).with_name("supervisor.py")
-START_WITHIN = 30.0
 INHERITED = ("PATH", "HOME", "LANG")
 
 
@@ -41,6 +34,7 @@ class ProcessRuntime:
     """``local`` is the node's private directory; state files are kept below it in ``process/``."""
 
     name = "process"
+    images = None
 
     def __init__(
         self,
@@ -107,11 +101,13 @@ class ProcessRuntime:
         return [container for container in found if container is not None]
 
     def held(self) -> Mapping[ClaimKey, frozenset[str]]:
-        """Of other reconcilers' processes nothing is known: each keeps its states in a directory of its own."""
-        kept = (state.read(str(path)) for path in self._directory.glob("*.json"))
-        living = [found for found in kept if found is not None and found["ended_at"] is None and self._lives(found)]
-        held = ((key_of(found["labels"]), frozenset(found["gpus"])) for found in living)
-        return {key: gpus for key, gpus in held if key is not None}
+        """By what was started from this directory, for any share; another node of this machine keeps its own."""
+        found: dict[ClaimKey, frozenset[str]] = {}
+        for path in self._directory.glob("*.json"):
+            kept = state.read(str(path))
+            if kept is not None and kept["gpus"] and self._goes_on(kept) and (key := key_of(kept["labels"])):
+                found[key] = frozenset(kept["gpus"])
+        return found
 
     def wait(self, container: Container) -> Container:
         while True:
@@ -129,10 +125,10 @@ class ProcessRuntime:
             return
         with procfs.held(**found["supervisor"]) as supervisor:
             if supervisor is not None:
-                _signal(supervisor, signal.SIGTERM)
-                if not _ended(supervisor, self._config.stop_grace.total_seconds() + 15.0):
-                    _signal(supervisor, signal.SIGKILL)
-                    _ended(supervisor, 15.0)
+                procfs.send(supervisor, signal.SIGTERM)
+                if not procfs.has_ended(supervisor, self._config.stop_grace.total_seconds() + 15.0):
+                    procfs.send(supervisor, signal.SIGKILL)
+                    procfs.has_ended(supervisor, 15.0)
         self._kill_orphans(found)
 
     def remove(self, container: Container) -> None:
@@ -215,12 +211,20 @@ class ProcessRuntime:
     def _lives(self, found: state.State) -> bool:
         return found["boot"] == self._boot and procfs.lives(**found["supervisor"])
 
+    def _goes_on(self, found: state.State) -> bool:
+        """Is anything of it left? Its program dies with its supervisor, what that one has started may not."""
+        if found["boot"] != self._boot:
+            return False
+        known = [found["supervisor"], *([found["program"]] if found["program"] is not None else [])]
+        is_open = found["ended_at"] is None and any(procfs.lives(**identity) for identity in known)
+        return is_open or cgroups.has_members(_groups(found))
+
     def _await_supervisor(self, container: Container, timeout: float) -> None:
         found = state.read(container.handle)
         if found is not None and found["boot"] == self._boot:
             with procfs.held(**found["supervisor"]) as supervisor:
                 if supervisor is not None:
-                    _ended(supervisor, timeout)
+                    procfs.has_ended(supervisor, timeout)
 
     def _kill_orphans(self, found: state.State) -> None:
         """The first process dies with its supervisor; what that one had started may not have."""
@@ -229,29 +233,6 @@ class ProcessRuntime:
         if found["program"] is not None:
             procfs.kill_session(found["program"]["pid"], found["program"]["start"])
         cgroups.kill(_groups(found))
-
-
-def launch(spec: state.Spec) -> Mapping[str, Any]:
-    """Hand the order to a new supervisor; its answer comes as soon as the program runs or can't."""
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(SUPERVISOR)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={"LANG": "C.UTF-8"},
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise EngineUnavailable(f"no process can be started on this node: {error.strerror}") from error
-    with process:
-        try:
-            answer, _ = process.communicate(json.dumps(spec).encode(), timeout=START_WITHIN)
-            return dict(json.loads(answer or b"{}"))
-        except (subprocess.TimeoutExpired, ValueError) as error:
-            process.kill()
-            raise EngineUnavailable(f"the supervisor did not answer within {START_WITHIN:g} s") from error
 
 
 def _groups(found: state.State) -> list[str]:
@@ -267,14 +248,3 @@ def _vanished(container: Container) -> Container:
         error="its state file is gone",
         started_at=container.started_at,
     )
-
-
-def _signal(pidfd: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, number)
-
-
-def _ended(pidfd: int, timeout: float) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(timeout * 1000))
