@@ -22,6 +22,12 @@ import pytest
 
 from tests.engine import IMAGE
 
+HOOK = """#!/bin/sh
+[ -e {says} ] && cat {says} >&2 && exit 1
+exit 0
+"""
+"""Stands where NVIDIA's own would be: the engine runs it for every container that gets GPUs, and asks no more."""
+
 HOW = "an engine of the tests' own needs root and dockerd; run them as root after apt-get install docker.io"
 
 
@@ -71,8 +77,11 @@ class PrivateEngine:
         # In a network of its own: an engine without a bridge removes docker0, also that of the machine's engine.
         command = ["unshare", "--net", "dockerd", "-H", self.host, *settings, *self.options]
         (at / "pid").unlink(missing_ok=True)
+        path = f"{at / 'bin'}{os.pathsep}{os.environ['PATH']}"
         with (at / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, env={**os.environ, "PATH": path}
+            )
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """It has ended when this returns; what it ran may go on."""
@@ -99,6 +108,18 @@ class PrivateEngine:
     def lose_shims(self) -> None:
         """What keeps exit codes while no engine is there, and the containers with it: nobody knows how they ended."""
         self._kill("shim")
+
+    def has_gpus(self) -> None:
+        """From its next start on it takes requests for GPUs; the container's environment then says which."""
+        hook = self.root / "bin/nvidia-container-runtime-hook"
+        hook.parent.mkdir()
+        hook.write_text(HOOK.format(says=self.root / "hook-says"), encoding="utf-8")
+        hook.chmod(0o755)
+
+    def hook_says(self, words: str) -> None:
+        """NVIDIA's part below the engine fails with these words; with none it works again."""
+        says = self.root / "hook-says"
+        says.write_text(words, encoding="utf-8") if words else says.unlink()
 
     # --- what people do with it ---
 
@@ -179,7 +200,7 @@ class PrivateEngine:
         return left
 
 
-def private_engine(options: Sequence[str] = (), *, disk: str = "") -> Iterator[PrivateEngine]:
+def private_engine(options: Sequence[str] = (), *, disk: str = "", gpus: bool = False) -> Iterator[PrivateEngine]:
     """A started engine with the test image. ``disk``: the size of a file system of its own for its data."""
     if os.geteuid() != 0 or shutil.which("dockerd") is None or shutil.which("docker") is None:
         if os.environ.get("WINSLOW_REQUIRE_ENGINE") == "1":
@@ -192,6 +213,8 @@ def private_engine(options: Sequence[str] = (), *, disk: str = "") -> Iterator[P
             data.mkdir()
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={disk}", "tmpfs", data], check=True)
             own.mounts.append(data)
+        if gpus:
+            own.has_gpus()
         own.start(*options)
         own.load()
         yield own
