@@ -27,9 +27,11 @@ from reconciler.cli.codes import EPILOG, Exit, exit_code
 from reconciler.cli.demo.command import demo
 from reconciler.cli.doctor.command import doctor
 from reconciler.cli.edits import EDITS
+from reconciler.cli.edits.command import edit_command
 from reconciler.cli.node_commands import node_app, run
 from reconciler.cli.options import ConfigOption
 from reconciler.cli.output import err, text
+from reconciler.cli.reproduce import reproduce
 from reconciler.errors import WinslowError
 
 DEBUG = "WINSLOW_DEBUG"
@@ -76,6 +78,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "accept-rewrite": accept_rewrite.accept_rewrite,
     "rebuild": rebuild.rebuild,
     **EDITS,
+    "reproduce": edit_command(reproduce),
     "demo": demo,
 }
 for _name, _command in COMMANDS.items():

@@ -54,6 +54,12 @@ def node_config(given: Path | None) -> NodeConfig:
     return load_config(_config_file(given))
 
 
+def found_config(given: Path | None) -> NodeConfig | None:
+    """For those who can do without: the configuration that is named, or lies where it usually does."""
+    is_named = given is not None or VARIABLE in os.environ
+    return node_config(given) if is_named or os.access(USUAL_CONFIG, os.R_OK) else None
+
+
 def _config_file(given: Path | None) -> Path:
     return given or Path(os.environ.get(VARIABLE) or USUAL_CONFIG)
 

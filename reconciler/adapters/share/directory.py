@@ -21,6 +21,7 @@ from reconciler.adapters.share.inputs import InputFiles
 from reconciler.adapters.share.layout import Layout
 from reconciler.adapters.share.ledger import LedgerFiles, loader
 from reconciler.adapters.share.lock import ShareLock
+from reconciler.adapters.share.names import is_there
 from reconciler.adapters.share.records import RecordStore
 from reconciler.adapters.share.reuse import Reuse
 from reconciler.agent.ports import NodeFiles
@@ -29,7 +30,7 @@ from reconciler.core.containers import Paths
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, ShareId
 from reconciler.core.nodes import NodeRecord
-from reconciler.core.records import Claim, InputFile, ProjectRecord, Purged, RunCreated, RunRecord, SiteRecord
+from reconciler.core.records import Base, Claim, InputFile, ProjectRecord, Purged, RunCreated, RunRecord, SiteRecord
 from reconciler.errors import RecordUnreadable
 
 
@@ -167,6 +168,11 @@ class SharedDirectory:
         self.identity()
         with translated(self.layout.root):
             return self._inputs.compute(project, file, self.try_lock)
+
+    def has_workspace(self, project: ProjectName, base: Base) -> bool:
+        self.identity()
+        with translated(self.layout.root):
+            return is_there(self._files, self.layout.base_workspace(project, base))
 
     def note_inputs(self, project: ProjectName, run: Run, claim: Claim, inputs: Sequence[InputFile]) -> None:
         self.identity()

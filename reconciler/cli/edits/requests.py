@@ -2,8 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -67,9 +67,9 @@ def redo(
     if stage is None:
         raise BadInput(f"nothing ran yet in '{project}'; name the stage to start: winslow goto {project} STAGE")
     variables = assignments(given)
-    asked = _Asked(stage=stage, then=then, base=from_run, abort=abort, environment=variables if once else {})
+    asked = Asked(stage=stage, then=then, base=from_run, abort=abort, environment=variables if once else {})
     first = [] if once else settings(state.project(project), variables, stage)
-    return _request(state, project, asked, word="redo", first=first)
+    return request(state, project, asked, word="redo", first=first)
 
 
 def goto(
@@ -84,8 +84,8 @@ def goto(
     """Go on with any stage, forward or back."""
     if variables:
         raise BadInput(f"goto sets no variables; write winslow redo {project} {stage} {' '.join(variables)}")
-    asked = _Asked(stage=stage, then=then, base=from_run, abort=abort, environment={})
-    return _request(state, project, asked, word="start", first=[])
+    asked = Asked(stage=stage, then=then, base=from_run, abort=abort, environment={})
+    return request(state, project, asked, word="start", first=[])
 
 
 def pause(state: State, project: ProjectArgument) -> Edit:
@@ -125,17 +125,18 @@ def _unpaused(state: State, project: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class Asked:
     stage: str
     then: Then | None
     base: int | None
     abort: bool
-    environment: dict[str, str]
+    environment: Mapping[str, object]
+    pins: Mapping[str, object] = field(default_factory=dict)
 
 
-def _request(state: State, project: str, asked: _Asked, *, word: str, first: Sequence[Change]) -> Edit:
+def request(state: State, project: str, asked: Asked, *, word: str, first: Sequence[Change]) -> Edit:
     """``next`` for the newest run that the nodes reported, after the changes in ``first``."""
-    _check_stage(state, project, asked.stage)
+    check_stage(state, project, asked.stage)
     status = state.status(project)
     last = _last(status)
     _check_base(project, status, asked.base)
@@ -143,7 +144,8 @@ def _request(state: State, project: str, asked: _Asked, *, word: str, first: Seq
     fields |= {"after": last.run} if last else {}
     fields |= {"from": asked.base} if asked.base else {}
     fields |= {"then": asked.then.value} if asked.then else {}
-    fields |= {"environment": asked.environment} if asked.environment else {}
+    fields |= {"environment": dict(asked.environment)} if asked.environment else {}
+    fields |= {"pins": dict(asked.pins)} if asked.pins else {}
     fields |= _identity(state, project, status, fields, abort=asked.abort)
     aborting = [Put(("abort",), _going(project, status, None).run)] if asked.abort else []
     return state.change(
@@ -154,7 +156,7 @@ def _request(state: State, project: str, asked: _Asked, *, word: str, first: Seq
     )
 
 
-def _follows(state: State, project: str, last: RunStatus | None, asked: _Asked) -> str:
+def _follows(state: State, project: str, last: RunStatus | None, asked: Asked) -> str:
     number = last.run + 1 if last else 1
     if state.project(project).paused:
         return f"the project is paused: run {number} ({asked.stage}) starts after winslow resume {project}"
@@ -187,7 +189,7 @@ def _another(identity: str | None) -> str:
     return f"again-{int(number[1] or 1) + 1}" if number else "again"
 
 
-def _check_stage(state: State, project: str, stage: str) -> None:
+def check_stage(state: State, project: str, stage: str) -> None:
     pipeline = state.pipeline(project)
     known = [one.name for one in pipeline.stages]
     if stage not in known:

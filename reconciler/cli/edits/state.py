@@ -15,9 +15,9 @@ from reconciler.codec.tree import StateTree
 from reconciler.codec.validate import Kind
 from reconciler.core.desired import Desired, Pipeline, Project
 from reconciler.core.ledger import RunPhase
-from reconciler.core.names import Blob, ProjectName, run_directory
-from reconciler.core.status import ProjectStatus
-from reconciler.errors import BadInput, RecordUnreadable
+from reconciler.core.names import Blob, Commit, ProjectName, run_directory
+from reconciler.core.status import NodeStatus, ProjectStatus
+from reconciler.errors import BadInput, RecordUnreadable, WinslowError
 
 SHOWN = 20  # names in a message
 
@@ -134,6 +134,27 @@ class State:
             for run in status.runs
             if run.node == node and run.phase in (RunPhase.STARTING, RunPhase.RUNNING)
         ]
+
+    def reported_nodes(self) -> tuple[NodeStatus, ...]:
+        """All nodes as they were last published; nothing while that can't be read."""
+        files = self._reported.files() if self._reported else {}
+        wanted = {path: blob for path, blob in files.items() if path.startswith("nodes/") or path == "status.yaml"}
+        if self._reported is None or "status.yaml" not in wanted:
+            return ()
+        try:
+            texts = {path: self._reported.read(blob).decode(errors="replace") for path, blob in wanted.items()}
+            return unfold(texts).nodes
+        except RecordUnreadable:
+            return ()
+
+    def as_of(self, commit: str, name: str) -> tuple[Project, Pipeline] | None:
+        """The project and its pipeline at an earlier commit, if that is still there and had them."""
+        try:
+            with opened(self._clone, Fetched(head=Commit(commit), observed=None)) as then:
+                project = then.project(name)
+                return project, then.pipeline(name)
+        except WinslowError:
+            return None
 
     def held(self) -> bool:
         """Did the nodes last say that they hold on to an older commit, main being rewritten?"""
