@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, isnan
 from typing import Any
 
 from reconciler.core.measurements import RESOLUTIONS, Recorded, RecordedRing, Resolution, Row, Slot, in_order
@@ -103,9 +103,13 @@ class Writing:
         row = slot.row
         values = row.values if slot.ring == 0 else (*row.values, *row.peaks)
         units = self._units if slot.ring == 0 else [*self._units, *self._units]
-        kept = (max(-HALF, min(HALF, value / unit)) for value, unit in zip(values, units, strict=True))
+        kept = (_half(value / unit) for value, unit in zip(values, units, strict=True))
         data = packer.pack(slot.number & 0xFFFFFFFF, max(0, min(row.time, 0xFFFFFFFF)), *kept)
         return data + _check(data)
+
+
+def _half(value: float) -> float:
+    return value if isnan(value) else max(-HALF, min(HALF, value))
 
 
 def load(content: bytes) -> Recorded | None:
