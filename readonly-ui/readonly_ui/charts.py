@@ -12,7 +12,7 @@ from statistics import median_low
 
 from readonly_ui.words import duration
 
-WIDTH, HEIGHT = 300, 72
+WIDTH, HEIGHT = 300, 90
 """Of the plot alone, in the drawing's own units; a line has at most one point in each column."""
 MISSED = 3
 """A line is broken where more than so many measurements in a row, or columns, are empty."""

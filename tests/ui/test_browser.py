@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -17,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from readonly_ui.app import create_app
 from readonly_ui.serve import serve
 from reconciler.core.status import ProjectPhase
+from tests.ui.evening_nodes import measured
 
 if TYPE_CHECKING:
     from tests.ui.conftest import FakeReader
@@ -153,12 +155,76 @@ def test_a_lost_server_is_said_and_forgotten_when_it_is_back(page: Page) -> None
     expect(page.get_by_role("heading", name="gpu-1")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", ["/", "/projects/ulm-07", "/projects/ulm-01/runs/4", "/nodes"])
-def test_a_phone_shows_everything_without_scrolling_sideways(page: Page, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/", "/projects/ulm-07", "/projects/ulm-08", "/projects/ulm-01/runs/4", "/nodes", "/nodes/gpu-1"]
+)
+def test_a_phone_shows_everything_without_scrolling_sideways(page: Page, reader: FakeReader, path: str) -> None:
+    reader.measured = measured()
     page.set_viewport_size({"width": 360, "height": 700})
     page.goto(path)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_charts_line_is_seen_on_its_sheet(page: Page, reader: FakeReader, scheme: Literal["light", "dark"]) -> None:
+    reader.measured = measured()
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/nodes/gpu-1")
+
+    line = page.get_by_role("img", name="CPU, Machine").locator("path.line")
+    stroke = line.evaluate("it => getComputedStyle(it).stroke")
+    sheet = page.locator("figure").first.evaluate("it => getComputedStyle(it).backgroundColor")
+    assert abs(brightness(stroke) - brightness(sheet)) > 100
+    box = line.bounding_box()
+    assert box is not None
+    assert box["width"] > 150
+
+
+def brightness(colour: str) -> float:
+    return sum(map(float, re.findall(r"[\d.]+", colour)[:3])) / 3
+
+
+def test_a_person_looks_for_a_gpu_and_at_its_last_day(page: Page, reader: FakeReader) -> None:
+    reader.measured = measured()
+    page.goto("/nodes")
+    gpus = page.get_by_role("table", name="GPUs of gpu-1")
+    expect(gpus.get_by_role("row")).to_contain_text(["Now", "In use ulm-07/0003-detect", "Free", "Faulty", "python"])
+    expect(page.get_by_text("AMD EPYC 7302")).to_have_count(3)
+    expect(page.get_by_text("AMD EPYC 7302").first).to_be_hidden()
+    page.get_by_role("heading", name="gpu-1").get_by_role("link").click()
+    expect(page.get_by_role("img")).to_have_count(12)
+
+    page.get_by_text("This machine").click()
+    expect(page.get_by_text("AMD EPYC 7302")).to_be_visible()
+    page.get_by_role("link", name="Last day").click()
+
+    expect(page).to_have_url(re.compile(r"/nodes/gpu-1\?span=day$"))
+    expect(page.get_by_role("img").first).to_contain_text("1 d ago")
+    page.goto("/nodes")
+    gpus.get_by_role("link", name="ulm-07/0003-detect").click()
+    expect(page.get_by_role("heading", name="0003-detect Running")).to_be_visible()
+
+
+def test_charts_move_on_while_one_looks_and_what_is_unfolded_stays(page: Page, reader: FakeReader) -> None:
+    reader.measured = measured()
+    page.goto("/nodes/gpu-1")
+    page.get_by_text("This machine").click()
+    full = {name: (1.0,) * len(values) for name, values in reader.measured.columns.items()}
+
+    reader.measured = replace(reader.measured, columns=full)
+
+    expect(page.locator("#chart-1 figcaption")).to_contain_text("100 % peak 100 %")
+    expect(page.get_by_text("AMD EPYC 7302")).to_be_visible()
+
+
+def test_a_person_sees_why_no_node_takes_the_stage(page: Page) -> None:
+    page.goto("/projects/ulm-08")
+
+    answers = page.get_by_role("table", name="Each node's answer").get_by_role("row")
+    expect(answers.nth(1)).to_have_text(re.compile(r"gpu-1\s*1 of 4 GPUs free and fitting, needs 2"))
+    answers.nth(1).get_by_role("link").click()
+    expect(page).to_have_url(re.compile("/nodes/gpu-1$"))
 
 
 def test_a_report_with_a_script_does_not_run_it(browser: Browser, site: str, reader: FakeReader) -> None:

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from reconciler.core.status import Offer, WaitingFor
 from reconciler.readers import LogLine
+from tests.ui.evening_nodes import measured
 
 if TYPE_CHECKING:
     from tests.ui.conftest import FakeReader, Get
@@ -24,22 +25,27 @@ EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m\x07\u2
 PAGES = (
     "/",
     "/nodes",
+    "/nodes/gpu-1",
     "/projects/ulm-07",
+    "/projects/ulm-08",
     "/projects/b10-bridge",
     "/projects/ulm-01/runs/4",
     "/projects/b10-bridge/runs/2",
     "/no",
 )
 
+LEAD_THERE = frozenset({"ProjectStatus.project", "NodeStatus.node"})
 
-def poisoned(value: Any, *, keep: frozenset[str] = frozenset({"project"})) -> Any:
+
+def poisoned(value: Any, *, keep: frozenset[str] = LEAD_THERE) -> Any:
     """The same value with EVIL in every string, but for the names that lead to the pages."""
     if isinstance(value, Enum | datetime):
         return value
     if isinstance(value, str):
         return value + EVIL
     if is_dataclass(value) and not isinstance(value, type):
-        changed = {one.name: poisoned(getattr(value, one.name)) for one in fields(value) if one.name not in keep}
+        names = [one.name for one in fields(value) if f"{type(value).__name__}.{one.name}" not in keep]
+        changed = {name: poisoned(getattr(value, name)) for name in names}
         return replace(value, **changed)
     if isinstance(value, tuple):
         return tuple(poisoned(one) for one in value)
@@ -74,6 +80,7 @@ def test_other_methods_are_refused(get: Get, method: str) -> None:
 @pytest.mark.parametrize("path", PAGES)
 def test_no_text_from_outside_becomes_markup(reader: FakeReader, get: Get, path: str) -> None:
     reader.now = poisoned(reader.now)
+    reader.measured = poisoned(measured())
     reader.files = {f"{EVIL[:-1]}.png": b"", f"{EVIL[:-1]}.csv": b""}
     reader.lines = [LogLine(time=datetime.fromisoformat("2026-11-04T22:00:00+00:00"), stream=EVIL, line=EVIL)]
 
