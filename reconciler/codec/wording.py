@@ -24,7 +24,7 @@ def worded(error: ValidationError, document: Document, file: str) -> Iterator[Pr
     def problem(at: Node, message: str) -> Problem:
         return Problem(file=file, line=at.line, column=at.column, message=message)
 
-    if "propertyNames" in list(error.schema_path)[-3:]:
+    if "propertyNames" in error.schema_path:
         yield problem(document.key((*path, str(error.instance))), _name_fault(path, error))
     elif error.validator == "additionalProperties":
         known = list(schema["properties"])

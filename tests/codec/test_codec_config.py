@@ -72,6 +72,19 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     assert lines[2] == "3:9: unknown field 'ur'; did you mean 'url'?"
 
 
+def test_a_variable_that_chooses_gpus_is_refused(tmp_path: Path) -> None:
+    """It would give every stage of the node the same ones."""
+    path = tmp_path / "node.yaml"
+    lines = ("version: 1", "name: a", "state: {url: /s}", "share: /w", "process:")
+    path.write_text("\n".join([*lines, "  environment:", "    CUDA_VISIBLE_DEVICES: '0'", ""]))
+    with pytest.raises(BadInput) as caught:
+        load_config(path)
+    assert str(caught.value) == (
+        f"{path}:7:5: the name 'CUDA_VISIBLE_DEVICES' in process.environment chooses GPUs, and Winslow alone does that: "
+        "leave it out, and write how many the stage needs in requires.gpus"
+    )
+
+
 def test_a_missing_file_is_told_what_to_write(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"there is no .*node\.yaml; write one with version: 1, name, state"):
         load_config(tmp_path / "node.yaml")
