@@ -80,8 +80,8 @@ def test_a_variable_that_chooses_gpus_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
         load_config(path)
     assert str(caught.value) == (
-        f"{path}:7:5: the name 'CUDA_VISIBLE_DEVICES' in process.environment chooses GPUs, and Winslow alone does that: "
-        "leave it out, and write how many the stage needs in requires.gpus"
+        f"{path}:7:5: the name 'CUDA_VISIBLE_DEVICES' in process.environment chooses GPUs, and Winslow alone does "
+        "that: leave it out, and write how many the stage needs in requires.gpus"
     )
 
 
