@@ -45,7 +45,7 @@ from reconciler.agent.health import AgentHealth
 from reconciler.agent.http import node_app, serve
 from reconciler.agent.lifetime import unless_stopped
 from reconciler.agent.loop import Loop, Wakeup, in_thread
-from reconciler.agent.measuring import NO_GPUS, Measuring
+from reconciler.agent.measuring import Measuring
 from reconciler.agent.node import Agent
 from reconciler.agent.patience import Patience, timed
 from reconciler.agent.ports import Host, Runtime
@@ -168,7 +168,7 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, pati
         home=home,
         wake=wake,
         ask=ask_node,
-        measured=_measuring(config, runtime, clock),
+        measured=_measuring(config, runtime, host, clock),
         patience=patience,
         followers=(
             Proposing(ProposalBranches(repository, config.name), current_forge(config, secrets), clock),
@@ -181,14 +181,14 @@ def _agent(config: NodeConfig, home: str, clock: SystemClock, wake: Wakeup, pati
     return agent
 
 
-def _measuring(config: NodeConfig, runtime: Runtime, clock: SystemClock) -> Measuring:
+def _measuring(config: NodeConfig, runtime: Runtime, host: LinuxHost, clock: SystemClock) -> Measuring:
     """With a share of its own: whatever hangs there, nobody else waits for it."""
     share = SharedDirectory(config.share, writer=f"{config.name}.{token_hex(4)}")
     return Measuring(
         config.name,
         machine=MachineLoad(),
         runs=RunUse(by_session=isinstance(runtime, ProcessRuntime), now=clock.monotonic),
-        gpus=NO_GPUS,
+        gpus=host,
         rings=Rings(share),
         clock=clock,
     )
