@@ -181,7 +181,8 @@ def _lost_gpus(node: NodeStatus) -> Iterator[Text]:
     """GPUs that no stage gets, though no run has them."""
     for device in devices(node):
         if device.facts.fault or (device.facts.busy and not device.holders):
-            told = f"{node.node} GPU {device.index}: {device.word.lower()}: {device.about}"
+            word = device.word[0].lower() + device.word[1:]
+            told = f"{node.node} GPU {device.index} {word}: {device.about}"
             yield text(told, "red" if device.facts.fault else "yellow")
 
 

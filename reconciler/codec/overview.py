@@ -1,8 +1,10 @@
 """README.md of the branch ``observed``: what a person sees who opens it in the forge, on a phone."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 
-from reconciler.core.status import Offer, ProjectPhase, ProjectStatus, Status
+from reconciler.core.status import NodeStatus, Offer, ProjectPhase, ProjectStatus, Status
 
 ORDER = [
     ProjectPhase.INVALID,
@@ -28,10 +30,24 @@ def overview(status: Status) -> str:
     lines += ["", "## Nodes", "", "| node | runtime | cpus | memory | GPUs |", "| --- | --- | --- | --- | --- |"]
     for node in status.nodes:
         drained = " (drained)" if node.drained else ""
-        gib = node.memory / 2**30
-        lines.append(f"| {node.node}{drained} | {node.runtime} | {node.cpus:g} | {gib:.1f} GiB | {len(node.gpus)} |")
+        gpus = _cell("; ".join(_gpus(node)))
+        lines.append(f"| {node.node}{drained} | {node.runtime} | {node.cpus:g} | {_gib(node.memory)} | {gpus} |")
     lines += ["", f"Desired state: commit `{(status.commit or '')[:12]}`. Written by Winslow; edits here are lost.", ""]
     return "\n".join(lines)
+
+
+def _gpus(node: NodeStatus) -> Iterator[str]:
+    """What is there and what is broken; who uses what changes too often to be written."""
+    kinds = Counter((one.model or one.vendor, one.memory) for one in node.devices)
+    for (model, memory), count in kinds.items():
+        yield f"{count} x {model}" + (f", {_gib(memory)}" if memory else "")
+    if not kinds:
+        yield str(len(node.gpus))
+    yield from (f"GPU {index} faulty: {one.fault}" for index, one in enumerate(node.devices) if one.fault)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
 
 
 def _urgency(project: ProjectStatus) -> tuple[int, str]:

@@ -7,7 +7,7 @@ import pytest
 from reconciler.codec.overview import overview
 from reconciler.core.desired import Confirm, Forge, Site
 from reconciler.core.report import report
-from reconciler.core.status import condition
+from reconciler.core.status import DeviceStatus, condition
 from tests.fakes.build import a_desired, a_ledger, a_node, a_pipeline, a_run, a_stage
 
 URL = "https://forge.example/ulm/state"
@@ -39,6 +39,18 @@ def test_words_of_others_become_neither_links_nor_cells() -> None:
     assert r"gone \| \[here](" in told
     assert r"!\[x](" in told
     assert "&lt;img" in told
+
+
+def test_nodes_tell_their_gpus_and_what_is_broken_but_not_who_uses_them() -> None:
+    status = report(a_desired(), a_ledger(), [a_node()], branch="main")
+    good = DeviceStatus(uuid="GPU-1", model="RTX A6000", memory=48 * 2**30)
+    lost = replace(good, uuid="GPU-2", fault="has fallen | off the bus")
+    held = replace(good, uuid="GPU-3", holder="crossing/0001-detect", busy="python (pid 4711)")
+    (node,) = status.nodes
+    found = overview(replace(status, nodes=(replace(node, devices=(good, lost, held)),)))
+    assert r"| 3 x RTX A6000, 48.0 GiB; GPU 1 faulty: has fallen \| off the bus |" in found
+    assert "crossing/0001" not in found
+    assert "4711" not in found
 
 
 @pytest.mark.parametrize(
