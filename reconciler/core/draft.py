@@ -8,13 +8,16 @@ from typing import TypedDict
 from reconciler.core.actions import UNSIGNED, Action
 from reconciler.core.containers import ClaimKey, Container
 from reconciler.core.decide import Wait
-from reconciler.core.desired import Desired
+from reconciler.core.desired import Desired, Pull, Requires
+from reconciler.core.fleet import Fleet
 from reconciler.core.ledger import Ledger, ProjectHistory
 from reconciler.core.ledger_behind import Noted
+from reconciler.core.limits import Limits
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
 from reconciler.core.nodes import Node
-from reconciler.core.placement import Used
+from reconciler.core.placement import open_claims
 from reconciler.core.status import ProjectPhase
+from reconciler.core.used import Used
 
 
 class Header(TypedDict):
@@ -29,14 +32,21 @@ class Header(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Why a project has no action on this node now. ``nodes`` says of each node why it was not chosen."""
+    """Why a project has no action on this node now."""
 
     project: ProjectName
     phase: ProjectPhase
     because: str
     message: str
     edit: str | None = None
-    nodes: Mapping[NodeName, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedImage:
+    """An image as a stage names it, and when its registry is to be asked."""
+
+    image: str
+    pull: Pull
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +65,12 @@ class Me:
     engine_answers: bool = True
     source_asked: float | None = None  # monotonic: when we put the question that desired answers; None: no answer
     share_time: datetime | None = None  # the share's own clock, at most a little late; None: not known
-    images: Mapping[str, str | None] = field(default_factory=dict)  # resolved a moment ago; None: it can't be
-    present_images: frozenset[str] = frozenset()  # that need no pull
+    images: Mapping[WantedImage, str | None] = field(default_factory=dict)  # resolved a moment ago; None: it can't be
+    unresolved: Mapping[WantedImage, str] = field(default_factory=dict)  # why its registry gives no answer now
+    present_images: frozenset[str] = frozenset()  # of those that unfinished projects name: they need no pull
+    pulling: Mapping[ClaimKey, str] = field(default_factory=dict)  # our claims that wait for an image, and for which
+    unprepared: frozenset[str] = frozenset()  # images that could not be pulled ahead of their time a while ago
+    may_prepare: bool = False  # an image ahead of its time: none is being pulled so, and the disk has room
     taken: Mapping[str, str] = field(default_factory=dict)  # GPU -> what uses it beside our claims in force
     starting: frozenset[ClaimKey] = frozenset()  # being prepared or started by us at this moment
     followed: frozenset[ClaimKey] = frozenset()  # somebody writes, or has written, their log
@@ -89,6 +103,30 @@ class Draft:
     waiting: dict[ProjectName, Waiting] = field(default_factory=dict)
     situations: set[str] = field(default_factory=set)
     wake_at: float | None = None
+    heads: int = 0  # stages that wait and were met so far
+    kept: dict[NodeName, str] = field(default_factory=dict)  # nodes that are kept free, and for which run
+    reserved: str = ""  # the run for which this node is
+    _fleet: Fleet | None = field(default=None, init=False)
+    _limits: Limits | None = field(default=None, init=False)
+
+    @property
+    def fleet(self) -> Fleet:
+        """All nodes, with what this plan has taken so far. Nothing may be added to ``used`` behind its back."""
+        if self._fleet is None:
+            self._fleet = Fleet(self.nodes, self.desired, self.used, ttl=self.ttl)
+        return self._fleet
+
+    @property
+    def limits(self) -> Limits:
+        if self._limits is None:
+            self._limits = Limits(self.desired, open_claims(self.ledger))
+        return self._limits
+
+    def take(self, requires: Requires, gpus: tuple[str, ...]) -> None:
+        """For a claim of this very node."""
+        name = self.me.name
+        self.fleet.take(name, requires, gpus)
+        self.used[name] = self.used.get(name, Used()).plus(requires, gpus)
 
     def age(self, situation: str) -> float:
         """Seconds since we first met this situation (0.0 the first time)."""
@@ -99,14 +137,13 @@ class Draft:
         at = self.me.monotonic + max(seconds, 0.0)
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
 
-    def wait(self, project: ProjectName, wait: Wait, nodes: Mapping[NodeName, str] | None = None) -> None:
+    def wait(self, project: ProjectName, wait: Wait) -> None:
         self.waiting[project] = Waiting(
             project=project,
             phase=wait.phase,
             because=wait.reason,
             message=wait.message,
             edit=wait.edit,
-            nodes=nodes or {},
         )
 
     def header(self, number: RecordNumber) -> Header:

@@ -5,10 +5,11 @@ from typing import TypedDict
 
 from reconciler.core.desired import Desired, NodePolicy, Secret
 from reconciler.core.environment import Setting
+from reconciler.core.fitting import limited
 from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, StageName, Token, run_directory
 from reconciler.core.nodes import Node
-from reconciler.core.placement import claims_of, limited
+from reconciler.core.placement import claims_of
 from reconciler.core.records import Aborted, Claim, Failed, Lost, Outcome, Released
 from reconciler.core.status import ClaimStatus, Condition, NodeStatus, RunStatus, StageState, StageStatus, condition
 

@@ -21,14 +21,17 @@ from reconciler.core.decide import (
 from reconciler.core.desired import Desired, Project
 from reconciler.core.draft import Draft, Me, Plan
 from reconciler.core.ledger import Ledger, ProjectHistory, RunPhase
+from reconciler.core.leftovers import reserve_leftovers
 from reconciler.core.lifecycle import known_projects, plan_absent, plan_remains, plan_return, unconfirmed
 from reconciler.core.names import ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.placement import usage
+from reconciler.core.preparing import plan_preparing
+from reconciler.core.queue import in_order
 from reconciler.core.records import DesiredSeen
 from reconciler.core.requests import canonical
 from reconciler.core.start import plan_start
-from reconciler.core.supervise import reserve_leftovers, supervise, sweep
+from reconciler.core.supervise import supervise, sweep
 
 
 def plan(desired: Desired, ledger: Ledger, nodes: tuple[Node, ...], me: Me) -> Plan:
@@ -43,21 +46,18 @@ def plan(desired: Desired, ledger: Ledger, nodes: tuple[Node, ...], me: Me) -> P
         return Plan(waiting=draft.waiting)
     reserve_leftovers(draft)
     held = unconfirmed(desired, ledger, me.contained)
-    for name in sorted(known_projects(desired, ledger), key=lambda name: (-_priority(desired, name), name)):
+    for name in in_order(desired, ledger, known_projects(desired, ledger)):
         _plan_project(draft, name, held)
+    plan_preparing(draft)
     plan_remains(draft)
     sweep(draft)
     return Plan(
         actions=tuple(draft.actions),
         waiting=draft.waiting,
         situations=frozenset(draft.situations),
+        reserved=draft.reserved,
         wake_at=draft.wake_at,
     )
-
-
-def _priority(desired: Desired, name: ProjectName) -> int:
-    project = desired.projects.get(name)
-    return project.priority if project else 0
 
 
 def _plan_project(draft: Draft, name: ProjectName, held: Set[ProjectName]) -> None:

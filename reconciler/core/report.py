@@ -5,7 +5,7 @@ except what the reader adds (progress, silence of nodes).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
@@ -22,16 +22,20 @@ from reconciler.core.conditions import (
 from reconciler.core.decide import RunOpen, StartStage, Wait, decide, records_unreadable
 from reconciler.core.desired import Desired, Project
 from reconciler.core.entries import last_record, node_entry, run_entry, stage_entry
+from reconciler.core.fitting import Need
+from reconciler.core.fleet import Fleet, Placement
 from reconciler.core.ledger import Ledger, ProjectHistory, Run
 from reconciler.core.lifecycle import absent, deletion_conditions, known_projects, unconfirmed
+from reconciler.core.limits import Limits
 from reconciler.core.names import NodeName, PipelineName, ProjectName
 from reconciler.core.nodes import Node
-from reconciler.core.placement import Need, place, usage
+from reconciler.core.placement import need_of, open_claims, usage
 from reconciler.core.problems import Severity
 from reconciler.core.proposals import offer, proposals_of
+from reconciler.core.queue import announced, in_order, keep_announced
 from reconciler.core.records import Claim, Failed, Released
 from reconciler.core.requests import line_of, renewed, request_conditions
-from reconciler.core.start import by_node, queued, requires_of
+from reconciler.core.start import limited_by, need_of_start, queued
 from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status, WaitingFor, condition
 from reconciler.core.supervise import engine_silent
 
@@ -44,12 +48,29 @@ WAITING = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """All that one look at the site needs once, however many projects there are."""
+
+    desired: Desired
+    ledger: Ledger
+    nodes: Sequence[Node]
+    fleet: Fleet
+    limits: Limits
+
+
+def _sight(desired: Desired, ledger: Ledger, nodes: Sequence[Node]) -> _Sight:
+    fleet = Fleet(nodes, desired, usage(ledger), ttl=desired.site.ttl.total_seconds())
+    return _Sight(desired, ledger, nodes, fleet, Limits(desired, open_claims(ledger)))
+
+
 def report(
     desired: Desired, ledger: Ledger, nodes: Sequence[Node], *, branch: str, conditions: tuple[Condition, ...] = ()
 ) -> Status:
     """``branch`` is the name of the desired branch, for edit links; ``conditions`` what the caller knows."""
-    names = sorted(known_projects(desired, ledger))
-    known = [_project(desired, ledger, nodes, name, branch) for name in names]
+    names = known_projects(desired, ledger)
+    sight = _sight(desired, ledger, nodes)
+    known = [_project(sight, name, branch) for name in in_order(desired, ledger, names)]
     broken = [_broken(desired, path, branch) for path in broken_projects(desired) if stem(path) not in names]
     return Status(
         commit=desired.commit,
@@ -70,24 +91,39 @@ def explain(
     desired: Desired, ledger: Ledger, nodes: Sequence[Node], project: Project
 ) -> tuple[Wait, Mapping[NodeName, str]]:
     """What the project waits for or does now, and of each node why it is not chosen (empty if none is sought)."""
-    history = ledger.history(project.id)
-    if project.id in ledger.unreadable:
-        return records_unreadable(ledger.unreadable[project.id]), {}
-    match decide(desired, project, history):
+    sight = _sight(desired, ledger, nodes)
+    ahead = {ProjectName(run.rpartition("/")[0]) for run in announced(nodes)} & desired.projects.keys()
+    for name in in_order(desired, ledger, {*ahead, project.id}):
+        if name == project.id:
+            break
+        _explain(sight, desired.projects[name])  # for what nodes keep free for it
+    return _explain(sight, project)
+
+
+def _explain(sight: _Sight, project: Project) -> tuple[Wait, Mapping[NodeName, str]]:
+    """Called in the queue's order: what is kept free for one is kept from those after it."""
+    history = sight.ledger.history(project.id)
+    if project.id in sight.ledger.unreadable:
+        return records_unreadable(sight.ledger.unreadable[project.id]), {}
+    match decide(sight.desired, project, history):
         case Wait() as wait:
             return wait, {}
         case RunOpen(run=run):
-            return _open(run, nodes, project.id), {}
-        case StartStage(stage=stage):
-            need = Need(
-                requires=requires_of(project, stage),
-                image=stage.image,
-                has_process_command=bool(stage.process_command),
-                seed=f"{project.id}/{history.next_run}",
-            )
-            ttl = desired.site.ttl.total_seconds()
-            placement = place(need, nodes, desired, usage(ledger), ttl=ttl)
-            return replace(queued(stage.name, placement), stage=stage.name), by_node(placement)
+            is_sought = run.claim is None
+            need = need_of(project.id, run.created, history)
+            return _open(run, sight.nodes, project.id), _sought(sight, need).by_node() if is_sought else {}
+        case StartStage(stage=stage) as start:
+            need = need_of_start(project, history, start)
+            if (held := limited_by(sight.limits, project.id, stage.name, need)) is not None:
+                return replace(held, stage=stage.name), {}
+            placement = _sought(sight, need)
+            return replace(queued(stage.name, placement), stage=stage.name), placement.by_node()
+
+
+def _sought(sight: _Sight, need: Need) -> Placement:
+    placement = sight.fleet.placement(need)
+    keep_announced(sight.fleet, need, sight.nodes)
+    return placement
 
 
 def _open(run: Run, nodes: Sequence[Node], project: ProjectName) -> Wait:
@@ -108,12 +144,13 @@ def _open(run: Run, nodes: Sequence[Node], project: ProjectName) -> Wait:
             return Wait(phase=ProjectPhase.QUEUED, reason="Claiming", message=message)
 
 
-def _project(desired: Desired, ledger: Ledger, nodes: Sequence[Node], name: ProjectName, branch: str) -> ProjectStatus:
+def _project(sight: _Sight, name: ProjectName, branch: str) -> ProjectStatus:
+    desired, ledger, nodes = sight.desired, sight.ledger, sight.nodes
     project = desired.projects.get(name)
     history = ledger.history(name)
     if project is None:
         return _orphan(desired, ledger, name)
-    wait, answers = explain(desired, ledger, nodes, project)
+    wait, answers = _explain(sight, project)
     pipeline = desired.pipelines.get(project.pipeline)
     stages = [stage.name for stage in pipeline.stages] if pipeline else []
     proposed = proposals_of(desired, project, history, wait) if desired.site.proposals else ()

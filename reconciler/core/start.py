@@ -1,15 +1,19 @@
 """Creating runs and claiming attempts: who takes what, when, with which devices."""
 
-from collections.abc import Mapping
-
 from reconciler.core.actions import CreateRun, PublishRun
 from reconciler.core.decide import StartStage, Wait
-from reconciler.core.desired import NodePolicy, Pins, Project, Requires, Stage, Then
+from reconciler.core.desired import Pins, Project, Requires, Stage, Then
 from reconciler.core.draft import Draft
 from reconciler.core.environment import run_environment
+from reconciler.core.fitting import Need
+from reconciler.core.fleet import Placement, refusals
+from reconciler.core.gpus import choose_gpus
+from reconciler.core.images import awaits_registry, with_digest
 from reconciler.core.ledger import ProjectHistory, Run
-from reconciler.core.names import NodeName, ProjectName, RecordNumber
-from reconciler.core.placement import Placement, Used, choose_gpus, limited, need_of, place
+from reconciler.core.limits import Limits
+from reconciler.core.names import NodeName, ProjectName, RecordNumber, StageName
+from reconciler.core.placement import maker, need_of
+from reconciler.core.queue import keep_free
 from reconciler.core.records import Claim, RunCreated
 from reconciler.core.requests import canonical
 from reconciler.core.status import ProjectPhase
@@ -20,52 +24,70 @@ RANK_DELAY = 2.0
 
 def plan_start(draft: Draft, project: Project, history: ProjectHistory, start: StartStage) -> None:
     """Create the next run here, if this node is the one to do it; else say who is, or why nobody."""
+    need = need_of_start(project, history, start)
+    if not is_our_turn(draft, project.id, start.stage.name, need, RecordNumber(1)):
+        return
     record = new_run(draft, project, history, start)
-    claim = take(draft, project.id, record, RecordNumber(1), "Fresh")
-    if claim is not None:
-        draft.actions.append(CreateRun(project=project.id, record=record, claim=claim, because=_why(start)))
+    if awaits_registry(draft, project.id, record):
+        return
+    claim = _claim(draft, project.id, record, RecordNumber(1), "Fresh")
+    if (exact := with_digest(draft, project.id, record)) is not None:
+        draft.actions.append(CreateRun(project=project.id, record=exact, claim=claim, because=_why(start)))
 
 
 def plan_attempt(draft: Draft, project: ProjectName, run: Run, because: str) -> None:
     """Claim the next attempt of an open run here, if this node is the one to do it."""
-    claim = take(draft, project, run.created, run.next_number, because)
-    if claim is not None:
+    need = need_of(project, run.created, draft.ledger.history(project))
+    if is_our_turn(draft, project, run.stage, need, run.next_number):
+        claim = _claim(draft, project, run.created, run.next_number, because)
         draft.actions.append(PublishRun(project=project, run=run, record=claim, because=because))
 
 
-def take(draft: Draft, project: ProjectName, created: RunCreated, number: RecordNumber, because: str) -> Claim | None:
-    """The claim, with its resources reserved, if it is this node's turn; else a reason is left in ``waiting``."""
-    placement = place(need_of(project, created), draft.nodes, draft.desired, draft.used, ttl=draft.ttl)
-    if draft.me.name not in placement.ranked or not draft.me.may_claim:
-        draft.wait(project, queued(created.stage, placement), by_node(placement))
-        return None
-    rank = placement.ranked.index(draft.me.name)
-    age = draft.age(f"claim {project}/{created.run}/{number}")
-    if age < rank * RANK_DELAY:
-        draft.wake_in(rank * RANK_DELAY - age)
-        draft.wait(project, queued(created.stage, placement), by_node(placement))
-        return None
-    claim = _claim(draft, created.requires, number, because)
-    draft.used[draft.me.name] = draft.used.get(draft.me.name, Used()).plus(created.requires, claim.gpus)
-    return claim
+def is_our_turn(draft: Draft, project: ProjectName, stage: StageName, need: Need, number: RecordNumber) -> bool:
+    """Is this node the one to claim it now? If not, a reason is left in ``waiting``."""
+    if (held := limited_by(draft.limits, project, stage, need)) is not None:
+        draft.wait(project, held)
+        return False
+    rank = draft.fleet.rank(need, draft.me.name) if draft.me.name in draft.fleet else None
+    if rank is not None and draft.me.may_claim:
+        left = rank * RANK_DELAY - draft.age(f"claim {need.seed}/{number}")
+        if left <= 0:
+            return True
+        draft.wake_in(left)
+    first = draft.fleet.first(need)
+    draft.wait(project, about_to_start(stage, first) if first is not None else queued(stage, draft.fleet.nobody(need)))
+    keep_free(draft, need)
+    return False
+
+
+def limited_by(limits: Limits, project: ProjectName, stage: StageName, need: Need) -> Wait | None:
+    """Whether limits allow it, wherever it would run."""
+    if why := limits.impossible(project, need.requires):
+        message = f"stage '{stage}' can never start: {why}; change its requires or the limit"
+        return Wait(phase=ProjectPhase.AWAITING_INPUT, reason="LimitTooLow", message=message)
+    if why := limits.reached(project, need.requires):
+        return Wait(phase=ProjectPhase.QUEUED, reason="LimitReached", message=f"stage '{stage}' waits: {why}")
+    return None
+
+
+def about_to_start(stage: str, node: NodeName) -> Wait:
+    message = f"stage '{stage}' is about to start on {node}"
+    return Wait(phase=ProjectPhase.QUEUED, reason="NodeChosen", message=message)
 
 
 def queued(stage: str, placement: Placement) -> Wait:
     """What a project that waits for a node is told."""
     if placement.ranked:
-        return Wait(
-            phase=ProjectPhase.QUEUED,
-            reason="NodeChosen",
-            message=f"stage '{stage}' is about to start on {placement.ranked[0]}",
-        )
+        return about_to_start(stage, placement.ranked[0])
     if not placement.refused:
         return Wait(phase=ProjectPhase.QUEUED, reason="NoNodes", message="no node has joined this share yet")
-    why = "; ".join(f"{node}: {reason}" for node, reason in sorted(placement.refused.items()))
+    why = refusals(placement.refused)
     if not placement.ever:
+        hint = f": {placement.hint}" if placement.hint else ""
         return Wait(
             phase=ProjectPhase.AWAITING_INPUT,
             reason="NoNodeFits",
-            message=f"no node can ever run stage '{stage}' as it is ({why}); change its requires or add a node",
+            message=f"no node can ever run stage '{stage}' as it is{hint} ({why}); change its requires or add a node",
         )
     return Wait(phase=ProjectPhase.QUEUED, reason="NoNodeFree", message=f"stage '{stage}' waits for a node ({why})")
 
@@ -116,24 +138,29 @@ def _why(start: StartStage) -> str:
     return "Requested" if start.request else "NextInOrder"
 
 
-def _claim(draft: Draft, requires: Requires, number: RecordNumber, because: str) -> Claim:
+def _claim(draft: Draft, project: ProjectName, created: RunCreated, number: RecordNumber, because: str) -> Claim:
+    """The claim, with what it takes reserved for the rest of the plan."""
+    here = draft.fleet.offer(draft.me.name)
+    gpus = choose_gpus(here.capacity, created.requires, here.used)
+    draft.take(created.requires, gpus)
+    draft.limits.hold(project, created.run, created.requires)
     return Claim(
         **draft.header(number),
         because=because,
         boot=draft.me.boot,
         incarnation=draft.me.incarnation,
         runtime=draft.me.runtime,
-        gpus=_gpus(draft, requires),
+        gpus=gpus,
     )
 
 
-def _gpus(draft: Draft, requires: Requires) -> tuple[str, ...]:
-    node = next(node for node in draft.nodes if node.name == draft.me.name)
-    policy = draft.desired.nodes.get(node.name, NodePolicy())
-    return choose_gpus(limited(node.record.capacity, policy), requires, draft.used.get(node.name, Used()))
-
-
-def by_node(placement: Placement) -> Mapping[NodeName, str]:
-    """Of each node its rank, or why it is refused."""
-    chosen = {name: f"rank {rank}" for rank, name in enumerate(placement.ranked)}
-    return {**placement.refused, **chosen}
+def need_of_start(project: Project, history: ProjectHistory, start: StartStage) -> Need:
+    """What a run that is yet to be created will need."""
+    pins = start.request.pins if start.request else Pins()
+    return Need(
+        requires=requires_of(project, start.stage),
+        image=pins.image or start.stage.image,
+        has_process_command=bool(pins.process_command or start.stage.process_command),
+        seed=f"{project.id}/{history.next_run}",
+        near=maker(history, start.base),
+    )

@@ -17,11 +17,13 @@ from reconciler.core.containers import ClaimKey, Container, ContainerState, clai
 from reconciler.core.decide import Wait
 from reconciler.core.desired import NodePolicy, Project
 from reconciler.core.draft import Draft
+from reconciler.core.hold_back import lost_gpu, pause
+from reconciler.core.images import pulling_image
 from reconciler.core.ledger import Run
+from reconciler.core.leftovers import superseded
 from reconciler.core.names import ProjectName
 from reconciler.core.nodes import Node
 from reconciler.core.outcome import SLACK, may_be_collateral
-from reconciler.core.placement import Used
 from reconciler.core.records import Aborted, Claim, Failed, Lost, Released
 from reconciler.core.start import plan_attempt
 from reconciler.core.status import ProjectPhase
@@ -29,7 +31,7 @@ from reconciler.core.takeover import PATIENCE, Standing, standing, ttl_of
 
 MAX_BACKOFF = 3600.0
 
-REMARKS = frozenset({"ContainerPaused", "EndedBySignal", "RuntimeChanged"})
+REMARKS = frozenset({"ContainerPaused", "EndedBySignal", "PullingImage", "RuntimeChanged"})
 """What only the claimant can know of a run that goes on; its heartbeat tells the others."""
 
 
@@ -84,6 +86,8 @@ def _hands_over(draft: Draft, name: ProjectName) -> bool:
 
 def _without_container(draft: Draft, name: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> None:
     if key in draft.me.starting:
+        if key in draft.me.pulling:
+            draft.wait(name, pulling_image(run, claim, draft.me.pulling[key]))
         return
     if claim.boot != draft.me.boot:
         _release(draft, name, run, "Rebooted", "the machine was restarted while the stage ran")
@@ -91,6 +95,10 @@ def _without_container(draft: Draft, name: ProjectName, run: Run, claim: Claim, 
         draft.wait(name, _runtime_changed(draft, run, claim))
     elif run.started_at is not None:
         _release(draft, name, run, "ContainerMissing", "its container was removed by somebody else")
+    elif fault := lost_gpu(draft, run, claim, key):
+        _release(draft, name, run, "GpuLost", fault, counts=False)
+    elif why := draft.limits.exceeded(name, run.created.requires):
+        _release(draft, name, run, "LimitReached", why, counts=False)
     else:
         draft.actions.append(StartContainer(project=name, run=run, claim=claim, because="Claimed"))
 
@@ -152,7 +160,7 @@ def _retry(draft: Draft, name: ProjectName, run: Run, ended: Released | Failed) 
         _lose(draft, name, run, message)
         return
     counts = not isinstance(ended, Released) or ended.counts
-    delay = backoff(run) if counts else 0.0
+    delay = backoff(run) if counts else pause(run, draft.me.name)
     age = draft.age(f"retry {name}/{run.number}/{run.next_number}")
     if age >= delay:
         plan_attempt(draft, name, run, "Retry")
@@ -173,15 +181,6 @@ def backoff(run: Run) -> float:
     """Seconds before the next attempt: doubled with each attempt used, at most an hour."""
     doublings = min(max(run.attempts_used - 1, 0), 30)  # an hour is reached long before
     return float(min(run.created.retries_backoff * 2**doublings, MAX_BACKOFF))
-
-
-def reserve_leftovers(draft: Draft) -> None:
-    """What still runs under an old claim holds its resources until it has ended: its GPUs are not free yet."""
-    me = draft.me.name
-    for container in draft.me.containers:
-        if container.state is ContainerState.RUNNING and (found := _superseded(draft, container.key)):
-            run, claim = found
-            draft.used[me] = draft.used.get(me, Used()).plus(run.created.requires, claim.gpus)
 
 
 def sweep(draft: Draft) -> None:
@@ -209,7 +208,7 @@ def _why_over(draft: Draft, key: ClaimKey) -> str:
     retired = draft.ledger.history(key.project).retired
     if retired is not None and key.run <= retired.run:
         return "Purged"  # while this node was away; no record of the run is left
-    found = _superseded(draft, key)
+    found = superseded(draft.ledger, key)
     if found is None:
         return ""
     run, _ = found
@@ -217,17 +216,6 @@ def _why_over(draft: Draft, key: ClaimKey) -> str:
     if isinstance(after, Released):
         return after.reason
     return "Recorded" if after.node == draft.me.name else "Superseded"
-
-
-def _superseded(draft: Draft, key: ClaimKey) -> tuple[Run, Claim] | None:
-    """The claim that the key names and its run, if something was recorded after it."""
-    run = draft.ledger.history(key.project).run(key.run)
-    if run is None or len(run.records) < key.number:
-        return None
-    claim = run.records[key.number - 1]
-    if not isinstance(claim, Claim) or claim.token != key.token or run.claim == claim:
-        return None
-    return run, claim
 
 
 def _release(draft: Draft, name: ProjectName, run: Run, reason: str, message: str, *, counts: bool = True) -> None:

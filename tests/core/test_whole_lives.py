@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from reconciler.core.desired import Gpus, Requires
 from reconciler.core.ledger import Ledger, Run
-from reconciler.core.placement import Used, claims_of, usage
+from reconciler.core.placement import claims_of, usage
 from reconciler.core.records import Claim
+from reconciler.core.used import Used
 from tests.fakes.build import (
     a_claim,
     a_desired,

@@ -1,0 +1,64 @@
+"""Which of the nodes that fit is the best one: parts compared in order, each with its words.
+
+A part decides only among nodes that are equal in all before it. See docs/placement.md.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from reconciler.core.desired import Strategy
+from reconciler.core.fitting import Need, Offer
+from reconciler.core.gpus import choose_gpus
+
+STEPS = 4
+"""The measured load counts in quarters: else it would decide everything, and differently at every look."""
+
+
+class Score(NamedTuple):
+    """Smaller is better, the first part that differs decides."""
+
+    idle_gpus: int  # how many would be left without work: GPUs are for stages that need them
+    gpu_memory: int  # of the devices it would get: big ones are for stages that need them
+    pull: int  # 1: the image is not there yet
+    away: int  # 1: another node made what the run goes on from
+    fullness: float  # of cpus or memory, with this stage; negative to pack
+    load: int  # measured, in quarters, whoever causes it
+
+
+WORDS: Mapping[str, str] = {
+    "idle_gpus": "would leave more GPUs idle",
+    "gpu_memory": "has bigger GPUs than needed",
+    "pull": "image not here",
+    "away": "not where its workspace was made",
+    "fullness": "fuller",
+    "load": "busier",
+}
+
+
+def score(need: Need, found: Offer, strategy: Strategy) -> Score:
+    """Of a node that fits. ``away`` counts as 1 here: it is not the same for all that need the same."""
+    requires, capacity, used = need.requires, found.capacity, found.used
+    chosen = choose_gpus(capacity, requires, used)
+    memory = sum(gpu.memory for gpu in capacity.gpus if gpu.uuid in chosen) if chosen else 0
+    cpus = (used.cpus + requires.cpus) / max(capacity.cpus, 0.001)
+    fullness = max(cpus, (used.memory + requires.memory) / capacity.memory if capacity.memory else 0.0)
+    return Score(
+        idle_gpus=len(found.idle.difference(chosen)),
+        gpu_memory=memory,
+        pull=int(_has_to_pull(need, found)),
+        away=1,
+        fullness=round(fullness if strategy is Strategy.SPREAD else -fullness, 2),
+        load=int(found.node.availability.load * STEPS),
+    )
+
+
+def compared(one: Score, best: Score, strategy: Strategy) -> str:
+    """What makes it worse than the best: the first part that decides, and those after it; empty for equals."""
+    words = {**WORDS, "fullness": WORDS["fullness"] if strategy is Strategy.SPREAD else "emptier"}
+    pairs = zip(Score._fields, one, best, strict=True)
+    return ", ".join(words[name] for name, mine, first in pairs if mine > first)
+
+
+def _has_to_pull(need: Need, found: Offer) -> bool:
+    is_container = found.node.record.runtime == "docker" and need.image is not None
+    return is_container and need.image not in found.node.availability.images
