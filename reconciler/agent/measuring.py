@@ -144,8 +144,8 @@ class Measuring:
         self._gpus = gpus
         self._rings = rings
         self._clock = clock
-        self._containers: Callable[[], Sequence[Container]] = tuple
-        self._writer = Writer()
+        self.containers: Callable[[], Sequence[Container]] = tuple
+        self.writer = Writer()
         self._stop = threading.Event()
         self._load: tuple[float, Load] | None = None
         self._own: tuple[tuple[str, ...], Recording] | None = None  # for which GPUs
@@ -155,14 +155,14 @@ class Measuring:
         self.last: Sample | None = None
 
     def start(self, containers: Callable[[], Sequence[Container]]) -> None:
-        self._containers = containers
-        self._writer.start()
+        self.containers = containers
+        self.writer.start()
         threading.Thread(target=self._run, name="sampler", daemon=True).start()
 
     def stop(self) -> None:
         """Write what waits; a share that hangs is left to itself."""
         self._stop.set()
-        self._writer.stop(END_WITHIN)
+        self.writer.stop(END_WITHIN)
 
     # --- what others ask ---
 
@@ -243,9 +243,9 @@ class Measuring:
 
     def _running(self) -> list[Container]:
         """What is gone is measured no longer."""
-        known = self._containers()
+        known = self.containers()
         for key in {*self._watched} - {one.key for one in known}:
-            self._writer.end(self._watched.pop(key).recording)
+            self.writer.end(self._watched.pop(key).recording)
         self._runs.forget([one.handle for one in known])
         return [one for one in known if one.state is ContainerState.RUNNING]
 
@@ -268,7 +268,7 @@ class Measuring:
 
     def _watch(self, container: Container) -> _Watched:
         key, columns = container.key, columns_of(RUN, RUN_GPU, container.gpus)
-        recording = self._writer.keep(Recording(lambda: self._rings.open_run(key, columns)))
+        recording = self.writer.keep(Recording(lambda: self._rings.open_run(key, columns)))
         return self._watched.setdefault(key, _Watched(recording))
 
     def _recording(self, gpus: Sequence[GpuReading]) -> Recording:
@@ -277,10 +277,10 @@ class Measuring:
         found = tuple(dict.fromkeys((*known, *(one.uuid for one in gpus))))
         if self._own is None or found != known:
             if self._own is not None:
-                self._writer.end(self._own[1])
+                self.writer.end(self._own[1])
             columns = columns_of(NODE, NODE_GPU, found)
             opened = Recording(lambda: self._rings.open_node(self._node, columns, self._clock.now()))
-            self._own = found, self._writer.keep(opened)
+            self._own = found, self.writer.keep(opened)
         return self._own[1]
 
     def _time(self) -> int:

@@ -124,6 +124,10 @@ class Writer:
     def _run(self) -> None:
         while not self._stop.wait(WRITE):
             self.write()
+        self.finish()
+
+    def finish(self) -> None:
+        """For good: write what waits and close everything."""
         with self._lock:
             self._kept, self._over = [], [*self._kept, *self._over]
         self.write()

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,6 +33,19 @@ def container(key: ClaimKey = KEY, *, pid: int | None = 4711, gpus: tuple[str, .
         gpus=gpus,
         started_at=STARTED,
     )
+
+
+class SteppedClock:
+    """Both clocks go as far as they are moved."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def now(self) -> datetime:
+        return STARTED + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
