@@ -20,11 +20,22 @@ def project_conditions(
     """All that is worth saying about a project beside its phase."""
     files = [one for one in _files(desired, project) if one.message != wait.message]
     found = [*files, *request_conditions(project, history), *abort_conditions(project, history)]
+    found += _input_changed(history)
     if wait.reason == "StagesAdded":
         found.append(condition("StagesAdded", wait.message + (f"; to run it: {wait.edit}" if wait.edit else "")))
     if wait.phase is ProjectPhase.SUCCEEDED and (changed := _environment_changed(desired, project, history)):
         found.append(changed)
     return tuple(found)
+
+
+def _input_changed(history: ProjectHistory) -> tuple[Condition, ...]:
+    """What the last run saw is not what lies there now, nor quite what lay there when it began."""
+    last = history.last_run
+    blurred = [one.path for one in last.outcome.inputs if one.changed] if last and last.outcome else []
+    if last is None or not blurred:
+        return ()
+    message = f"{', '.join(blurred[:3])} changed while run {last.number} ({last.stage}) read it"
+    return (condition("InputChanged", f"{message}; to run it again: {request_line(last.stage, history)}"),)
 
 
 def site_conditions(desired: Desired) -> tuple[Condition, ...]:

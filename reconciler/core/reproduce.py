@@ -140,12 +140,11 @@ def _about_inputs(run: RunStatus, now: Now) -> Iterator[str]:
     blurred = [one.path for one in run.input_files if one.changed]
     if blurred:
         yield f"changed while the run read them, so what it saw is lost: {_some(blurred)}"
-    if not run.input_files:
-        if run.inputs:
-            yield "nothing is recorded of its inputs' contents"
-    elif now.files is None:
+    if run.inputs and not run.input_files:
+        yield "nothing is recorded of its inputs' contents"
+    elif run.input_files and now.files is None:
         yield f"nobody compared its {len(run.input_files)} input files with today's: --config FILE, a node.yaml, does"
-    else:
+    elif now.files is not None:
         yield from _compared({one.path: one for one in run.input_files}, {one.path: one for one in now.files})
 
 
