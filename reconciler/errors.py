@@ -53,7 +53,7 @@ class StartFailed(WinslowError):
 
 
 class GpuLost(WinslowError):
-    """A device that a claim holds is no longer there, or no longer works: another node may do better.
+    """A device that a claim holds is gone, faulty, or in use by somebody else here: another one may do better.
 
     ``counts``: whether it uses up an attempt, as where the engine alone can tell, and may tell it again at once.
     """

@@ -16,6 +16,7 @@ from reconciler.config import NodeConfig
 from reconciler.core.containers import ClaimKey, Container, Order, Paths
 from reconciler.core.desired import Secret
 from reconciler.core.draft import Header
+from reconciler.core.gpus import is_shared
 from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
 from reconciler.core.nodes import Gpu
@@ -59,8 +60,9 @@ class Attempts:
             return self._start(project, run, claim, key)
         except GpuLost as error:
             log.warning("gpu_lost", project=project, run=run.number, message=str(error))
-            released = Released(**self._header(run, claim), reason="GpuLost", message=str(error), counts=False)
+            released = Released(**self._header(run, claim), reason="GpuLost", message=str(error), counts=error.counts)
             self._share.publish_run(project, run.created, released)
+            self._containers.forget_listing()  # it may be somebody else's whom we have not seen yet
             return None
         except StartFailed as error:
             log.warning("start_failed", project=project, run=run.number, reason=error.reason, message=str(error))
@@ -162,6 +164,7 @@ class Attempts:
             memory=created.requires.memory,
             disk=created.requires.disk,
             gpus=self._devices(claim),
+            shares_gpus=is_shared(created.requires.gpus),
             pull=created.pull,
             network=created.network,
             shm_size=created.shm_size,

@@ -16,7 +16,7 @@ from reconciler.core.containers import Container, ContainerState, Order
 from reconciler.core.labels import labels_of
 from reconciler.core.names import NodeName, ShareId
 from reconciler.core.nodes import Gpu
-from reconciler.errors import GpuLost, GpuTaken
+from reconciler.errors import GpuLost
 from tests.engine import IMAGE
 from tests.engine_faults.private import PrivateEngine
 
@@ -203,7 +203,7 @@ def test_a_gpu_that_another_container_holds_is_not_given_again(on_engine: Runtim
     start(on_engine(), first)
     neighbour = on_engine(node=NodeName("lab-2"))
     second = replace(make_order("true", gpus=(TWO, THREE)), node=NodeName("lab-2"))
-    with pytest.raises(GpuTaken, match=f"{TWO.uuid} is in use by the container {first.key.slug}"):
+    with pytest.raises(GpuLost, match=f"{TWO.uuid} is in use by the container {first.key.slug}"):
         start(neighbour, second)
     assert list(neighbour.list()) == []
     assert neighbour.held() == {first.key: {ONE.uuid, TWO.uuid}}
@@ -214,7 +214,7 @@ def test_stages_that_share_get_the_same_gpu_and_others_do_not(on_engine: Runtime
     for _ in range(2):
         start(runtime, make_order("sleep", "300", gpus=(ONE,), shares_gpus=True))
     assert [one.state for one in runtime.list()] == [ContainerState.RUNNING] * 2
-    with pytest.raises(GpuTaken):
+    with pytest.raises(GpuLost):
         start(runtime, make_order("true", gpus=(ONE,)))
 
 
@@ -242,7 +242,7 @@ def test_two_reconcilers_that_start_at_once_never_both_get_a_gpu(
 def try_to_start(runtime: DockerRuntime, order: Order) -> None:
     try:
         start(runtime, order)
-    except GpuTaken:
+    except GpuLost:
         return
 
 

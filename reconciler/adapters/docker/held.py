@@ -12,7 +12,7 @@ from docker.errors import NotFound
 from reconciler.adapters.docker.devices import held_devices
 from reconciler.core.containers import ClaimKey, Order
 from reconciler.core.labels import SHARE, SHARED, devices_of, key_of
-from reconciler.errors import GpuTaken
+from reconciler.errors import GpuLost
 
 UNENDED = ["created", "running", "paused", "restarting", "removing"]
 """One that is only created may be started at any moment, one that is being removed may still run."""
@@ -35,7 +35,7 @@ def holders(api: docker.APIClient) -> Iterator[Holder]:
 
 
 def require_free(api: docker.APIClient, order: Order) -> None:
-    """GpuTaken if another container holds a GPU of the order's.
+    """GpuLost if another container holds a GPU of the order's.
 
     Asked when the order's own container stands, but before it starts: of two reconcilers on one machine that took the
     same GPU at the same moment at least one then sees the other.
@@ -44,7 +44,7 @@ def require_free(api: docker.APIClient, order: Order) -> None:
     for holder in holders(api) if wanted else ():
         both = wanted & holder.gpus
         if both and holder.key != order.key and not (order.shares_gpus and holder.shares):
-            raise GpuTaken(f"the GPU {min(both)} is in use by the container {holder.key.slug}")
+            raise GpuLost(f"the GPU {min(both)} is in use by the container {holder.key.slug}")
 
 
 def _inspected(api: docker.APIClient, name: str) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from reconciler.core.containers import ClaimKey, Container, ContainerState, Orde
 from reconciler.core.labels import NODE, SHARE
 from reconciler.core.names import NodeName, ShareId
 from reconciler.core.stage_environment import require_inputs
-from reconciler.errors import GpuTaken, ShareUnavailable, StartFailed, Transient
+from reconciler.errors import GpuLost, ShareUnavailable, StartFailed, Transient
 
 RESOLVED_FOR = 60.0
 """Seconds for which a resolved image is not asked about again."""
@@ -193,7 +193,7 @@ class DockerRuntime:
             try:
                 require_free(api, order)
                 api.start(container.handle)
-            except GpuTaken:
+            except GpuLost:
                 _discard(api, container)
                 raise
             except APIError as error:
