@@ -9,11 +9,21 @@ from reconciler.core.names import NodeName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """How this node logs in to one; without it as the reconciler's user is logged in by ``docker login``."""
+
+    user: str
+    password_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DockerConfig:
     user: str | None = None  # "uid:gid" of every container; None: the owner of the share's directory
     host: str | None = None  # engine's URL; None: DOCKER_HOST or the local socket
     shm_size: int | None = None  # bytes
     stop_grace: timedelta = timedelta(seconds=30)
+    registries: Mapping[str, Registry] = field(default_factory=dict)  # by host, with its port
+    keep_below: int = 85  # percent of the engine's disk, above which images go that nobody needs; 100: none ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

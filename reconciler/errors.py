@@ -41,6 +41,10 @@ class EngineUnavailable(Transient):
     """The container engine does not answer; what it runs may well go on."""
 
 
+class RegistryUnavailable(TryLater):
+    """A registry of images does not answer, or not us: this node can neither tell nor fetch an image for a while."""
+
+
 class StartFailed(WinslowError):
     """A stage could not be started, and starting it again the same way won't help.
 

@@ -8,6 +8,7 @@ import structlog
 
 from reconciler.agent.attempt import Attempts
 from reconciler.agent.containers import Containers
+from reconciler.agent.images import NodeImages
 from reconciler.agent.ports import Clock, Runtime, Share
 from reconciler.agent.stopped import Stopped
 from reconciler.agent.tokens import new_token
@@ -49,6 +50,7 @@ class Applier:
         workers: Workers,
         clock: Clock,
         stopped: Stopped,
+        images: NodeImages,
     ) -> None:
         self._share = share
         self._runtime = runtime
@@ -57,6 +59,7 @@ class Applier:
         self._workers = workers
         self._clock = clock
         self._stopped = stopped
+        self._images = images
         self._not_before: dict[Job, float] = {}
         self._faults: dict[ProjectName, Exception] = {}
 
@@ -113,34 +116,46 @@ class Applier:
         match action:
             case PublishProject(project=project, record=record):
                 return self._share.publish_project(project, replace(record, token=new_token()))
-            case ResolveImage() | PrepareImage():
-                return False
             case CreateRun():
                 return self._create_run(action)
             case PublishRun(project=project, run=run, record=record):
                 log.info("record_published", project=project, run=run.number, because=action.because)
                 return self._share.publish_run(project, run.created, replace(record, token=new_token()))
+            case FinishRun(project=project, run=run, claim=claim, container=container):
+                return self._attempts.finish(project, run, claim, container)
+            case StartContainer() | FollowContainer() | StopContainer() | RemoveContainer():
+                return self._work_on_container(action)
+            case ResolveImage(project=project, image=image, pull=pull):
+                return self._work("resolve", f"{image} {pull}", project, lambda: self._images.resolve(image, pull))
+            case PrepareImage(project=project, image=image):
+                return self._work("prepare", image, project, lambda: self._images.prepare(image))
+            case PublishOutput() | Purge() | RemoveRemains():
+                return self._work_on_files(action)
+            case _:
+                assert_never(action)
+
+    def _work_on_container(self, action: StartContainer | FollowContainer | StopContainer | RemoveContainer) -> bool:
+        match action:
             case StartContainer(project=project, run=run, claim=claim):
                 key = claim_key(project, run, claim)
                 return self._work("start", key, project, lambda: self._start(action, key))
             case FollowContainer(project=project, run=run, claim=claim, container=container):
                 adopt = self._attempts.adopt
                 return self._work("follow", container.key, project, lambda: adopt(project, run, claim, container))
-            case FinishRun(project=project, run=run, claim=claim, container=container):
-                return self._attempts.finish(project, run, claim, container)
             case StopContainer(project=project, container=container):
                 log.info("container_stopping", container=container.key.slug, because=action.because)
                 return self._work("stop", container.key, project, lambda: self._stop(action))
             case RemoveContainer(project=project, container=container):
                 return self._work("remove", container.key, project, lambda: self._remove(action))
+
+    def _work_on_files(self, action: PublishOutput | Purge | RemoveRemains) -> bool:
+        match action:
             case PublishOutput(project=project, run=run):
                 return self._work("output", run.number, project, lambda: self._share.publish_output(project, run))
             case Purge(project=project, record=purged):
                 return self._work("purge", purged.number, project, lambda: self._share.purge(project, purged))
             case RemoveRemains(project=project, number=number):
                 return self._work("empty", number, project, lambda: self._share.remove_remains(project, number))
-            case _:
-                assert_never(action)
 
     def _create_run(self, action: CreateRun) -> bool:
         """RUN, and having won it, its first CLAIM. A crash in between leaves a run that anybody may claim."""

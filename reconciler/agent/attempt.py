@@ -5,6 +5,7 @@ from dataclasses import replace
 import structlog
 
 from reconciler.agent.containers import Containers
+from reconciler.agent.images import NodeImages
 from reconciler.agent.inputs import Inputs
 from reconciler.agent.measuring import UNMEASURED, Measured
 from reconciler.agent.ports import Clock, Host, Runtime, Share
@@ -40,6 +41,7 @@ class Attempts:
         clock: Clock,
         host: Host,
         stopped: Stopped,
+        images: NodeImages,
         measured: Measured = UNMEASURED,
     ) -> None:
         self._config = config
@@ -50,6 +52,7 @@ class Attempts:
         self._clock = clock
         self._host = host
         self._stopped = stopped
+        self._images = images
         self._secrets = Secrets(config.secrets_dir)
         self._inputs = Inputs(share)
         self._reuse = Reuse(share, clock, config.name)
@@ -77,8 +80,7 @@ class Attempts:
             return None
         paths = self._share.prepare(project, run, claim)
         self._inputs.note(project, run, claim, inputs)
-        image = run.created.image if self._runtime.name == "docker" else None
-        digest = self._runtime.resolve(image) if image else None
+        digest = self._images.provide(project, run, claim)
         order = self._order(run, key, claim, paths)
         if self._share.read_run(project, run.created).claim != claim:
             raise Superseded(f"run {run.number} of {project} was taken over while it was prepared")

@@ -13,6 +13,7 @@ from reconciler.agent.attempt import Attempts
 from reconciler.agent.containers import Containers
 from reconciler.agent.followers.following import Following
 from reconciler.agent.http import OpenClaim
+from reconciler.agent.images import NodeImages
 from reconciler.agent.inquiries import Ask, Inquiries, nobody_answers
 from reconciler.agent.joining import hand_over, join
 from reconciler.agent.ledger_watch import LedgerWatch
@@ -23,7 +24,7 @@ from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Runtime, Seen, Share, Source
 from reconciler.agent.publisher import Publisher
 from reconciler.agent.stopped import Stopped
-from reconciler.agent.workers import Workers
+from reconciler.agent.workers import Job, Workers
 from reconciler.codec.heartbeat import WorksFrom, remarks, troubles
 from reconciler.config import NodeConfig
 from reconciler.core.containers import Container
@@ -37,6 +38,7 @@ from reconciler.core.placement import claims_of
 from reconciler.core.plan import plan
 from reconciler.core.report import report
 from reconciler.core.status import Condition, condition
+from reconciler.core.stored_images import wanted_images
 from reconciler.core.supervise import REMARKS
 from reconciler.core.takeover import to_ask
 from reconciler.core.watchdog import SUSPECT, Watched, is_suspect, overdue
@@ -94,8 +96,13 @@ class Agent:
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
         self._stopped = Stopped(config.local)
-        self._attempts = Attempts(config, share, runtime, self._containers, clock, host, self._stopped, measured)
-        self._applier = Applier(share, runtime, self._containers, self._attempts, self._workers, clock, self._stopped)
+        self._images = NodeImages(runtime.images, share, clock, config)
+        self._attempts = Attempts(
+            config, share, runtime, self._containers, clock, host, self._stopped, self._images, measured
+        )
+        self._applier = Applier(
+            share, runtime, self._containers, self._attempts, self._workers, clock, self._stopped, self._images
+        )
         self._ask = ask
         self._inquiries = Inquiries(ask, clock)
         self._liveness = Liveness(share, clock, patience, config.name, self.identity.incarnation)
@@ -197,13 +204,19 @@ class Agent:
             lacking=self._watch.compare(ledger, noted),
             ledger=ledger,
         )
-        todo = plan(desired, ledger, self._nodes(), me)
+        self._look_at_images(desired, ledger)
+        todo = plan(desired, ledger, self._nodes(), self._images.shown_to(me))
         self._memory.keep(todo.situations, me.monotonic)
         self._older_since = (self._older_since or me.monotonic) if self._ancestry.is_older else None
         self.last_plan = todo
         changed = self._applier.apply_all(todo.actions)
         self.last_tick = self._clock.monotonic()
         return changed
+
+    def _look_at_images(self, desired: Desired, ledger: Ledger) -> None:
+        if self._images.is_look_due:
+            wanted = wanted_images(desired, ledger)
+            self._workers.start(Job("images", ProjectName(""), ""), lambda: self._images.look(wanted))
 
     def publish(self) -> bool:
         return self._publisher.publish()
@@ -289,6 +302,7 @@ class Agent:
             found.append(condition("EngineUnavailable", self._containers.engine_error))
         if self._applier.files_left:
             found.append(condition("FilesLeft", self._applier.files_left))
+        found += self._images.conditions
         if self._publisher.error:
             found.append(condition("PublishFailing", self._publisher.error))
         found += self.measured.conditions()
@@ -296,7 +310,8 @@ class Agent:
 
     def _remarks(self) -> dict[ProjectName, Remark]:
         waiting = self.last_plan.waiting.items()
-        return {name: Remark(one.because, one.message) for name, one in waiting if one.because in REMARKS}
+        now = self._images.pulled_so_far
+        return {name: Remark(one.because, one.message, now(name)) for name, one in waiting if one.because in REMARKS}
 
     def _what_is_missing(self) -> str:
         named = ", ".join(sorted(commit[:12] for commit in self._ancestry.missing)[:3]) or "an accepted rewrite"

@@ -3,7 +3,7 @@
 All calls may block (a hard NFS mount blocks for ever) and are made from worker threads under a deadline.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Protocol
 
 from reconciler.core.commit_status import CommitState
 from reconciler.core.containers import ClaimKey, Container, Order, Paths
-from reconciler.core.desired import Desired
+from reconciler.core.desired import Desired, Pull
+from reconciler.core.images import PullProgress
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
@@ -28,6 +29,7 @@ from reconciler.core.records import (
     SiteRecord,
 )
 from reconciler.core.status import Status
+from reconciler.core.stored_images import LocalImage
 
 
 class Clock(Protocol):
@@ -56,12 +58,13 @@ class Runtime(Protocol):
     @property
     def name(self) -> str: ...
 
-    def check(self) -> Mapping[str, str]:
-        """The engine's version and features, e.g. {"docker": "20.10.24"}; EngineUnavailable if it does not answer."""
+    @property
+    def images(self) -> "Images | None":
+        """None: what it runs needs no image."""
         ...
 
-    def resolve(self, image: str) -> str | None:
-        """Make the image present (pull a missing one), return its digest or id; None where there are no images."""
+    def check(self) -> Mapping[str, str]:
+        """The engine's version and features, e.g. {"docker": "20.10.24"}; EngineUnavailable if it does not answer."""
         ...
 
     def start(self, order: Order, *, image_digest: str | None) -> Container:
@@ -94,6 +97,45 @@ class Runtime(Protocol):
 
         Lines already there (from before a restart) are neither lost nor doubled. Blocks; one caller a container.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageHere:
+    """An image that a container can be made of now."""
+
+    reference: str  # exactly this one: ``name@sha256:...``, or its id
+    id: str
+    was_pulled: bool = False  # just now
+
+
+class Images(Protocol):
+    """An engine's images. Thread-safe; pulling one may take hours.
+
+    Errors: EngineUnavailable; RegistryUnavailable when a registry is asked and gives no answer; StartFailed when no
+    trying again helps: ImageNotFound, RegistryRefused, ImageDiffers, ImageArchitecture.
+    """
+
+    def resolve(self, image: str, pull: Pull) -> str:
+        """Which one it is now, so that every node can have the same: ``name@sha256:...``, or the id of one that was
+        built here. Nothing is pulled."""
+        ...
+
+    def provide(self, image: str, digest: str | None, pull: Pull, tell: Callable[[PullProgress], None]) -> ImageHere:
+        """Make it present. ``digest`` is what ``resolve`` said, perhaps to another node; None: whatever it is now.
+
+        ``tell`` is called while it is pulled, and may raise to give up.
+        """
+        ...
+
+    def listed(self) -> Sequence[LocalImage]: ...
+
+    def remove(self, image: LocalImage) -> None:
+        """Of what is used meanwhile nothing is removed; removing twice is no error."""
+        ...
+
+    def fill(self) -> float | None:
+        """How full the engine's disk is, in percent; None: that can't be known from here."""
         ...
 
 

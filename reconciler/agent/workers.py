@@ -16,12 +16,12 @@ from reconciler.errors import Transient, WinslowError
 
 log = structlog.get_logger()
 
-Key = ClaimKey | RunNumber | RecordNumber
+Key = ClaimKey | RunNumber | RecordNumber | str  # the last: an image
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker does (start, follow, stop, remove, output, purge, empty) and for what."""
+    """What a worker does (start, follow, stop, remove, output, purge, empty, resolve, prepare, images) and for what."""
 
     kind: str
     project: ProjectName

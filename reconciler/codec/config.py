@@ -10,7 +10,7 @@ from reconciler.codec.parsed import parse
 from reconciler.codec.quantities import duration, memory
 from reconciler.codec.validate import Kind
 from reconciler.codec.yaml import MAX_BYTES
-from reconciler.config import DockerConfig, NodeConfig, ProcessConfig, Reserve
+from reconciler.config import DockerConfig, NodeConfig, ProcessConfig, Registry, Reserve
 from reconciler.core.names import NodeName
 from reconciler.errors import BadInput
 
@@ -52,7 +52,7 @@ def _config(data: Data, folder: Path) -> NodeConfig:
         secrets_dir=_optional_path(data, "secrets_dir", folder),
         commands={name: tuple(command) for name, command in data.get("commands", {}).items()},
         reserve=_reserve(data.get("reserve", {})),
-        docker=_docker(data.get("docker", {})),
+        docker=_docker(data.get("docker", {}), folder),
         process=_process(data.get("process", {})),
     )
 
@@ -61,12 +61,18 @@ def _reserve(data: Data) -> Reserve:
     return Reserve(cpus=float(data.get("cpus", 0.0)), memory=memory(data["memory"]) if "memory" in data else 0)
 
 
-def _docker(data: Data) -> DockerConfig:
+def _docker(data: Data, folder: Path) -> DockerConfig:
+    usual = DockerConfig()
     return DockerConfig(
         user=data.get("user"),
         host=data.get("host"),
         shm_size=memory(data["shm_size"]) if "shm_size" in data else None,
-        stop_grace=_duration(data, "stop_grace", DockerConfig().stop_grace),
+        stop_grace=_duration(data, "stop_grace", usual.stop_grace),
+        registries={
+            host: Registry(user=one["user"], password_file=_path(one["password_file"], folder))
+            for host, one in data.get("registries", {}).items()
+        },
+        keep_below=data.get("images", {}).get("keep_below", usual.keep_below),
     )
 
 

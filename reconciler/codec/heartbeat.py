@@ -62,15 +62,21 @@ def heard(content: bytes | None) -> tuple[Mapping[str, str], Mapping[ProjectName
 
 def remarks(remarks: Mapping[ProjectName, Remark]) -> dict[str, object]:
     """The facts to beat with."""
-    return {"runs": {name: [one.reason, one.message[:WIDTH]] for name, one in list(remarks.items())[:MOST]}}
+    told = list(remarks.items())[:MOST]
+    now = {name: one.now[:WIDTH] for name, one in told if one.now}
+    return {"runs": {name: [one.reason, one.message[:WIDTH]] for name, one in told}, **({"now": now} if now else {})}
 
 
 def heard_remarks(content: bytes | None) -> Mapping[ProjectName, Remark]:
     """What the node says of the runs that it has claimed; nothing of what can't be read."""
-    found = _facts(content).get("runs")
+    facts = _facts(content)
+    found, now = facts.get("runs"), _texts(facts, "now")
     told = found.items() if isinstance(found, dict) else ()
     pairs = {name: said for name, said in told if isinstance(said, list) and len(said) == 2}
-    return {ProjectName(name): Remark(str(reason), str(message)) for name, (reason, message) in pairs.items()}
+    return {
+        ProjectName(name): Remark(str(reason), str(message), now.get(name, ""))
+        for name, (reason, message) in pairs.items()
+    }
 
 
 def _facts(content: bytes | None) -> Mapping[str, Any]:

@@ -130,6 +130,7 @@ class Remark:
 
     reason: str
     message: str
+    now: str = ""  # what changes all the time, for those who look at this moment: never for git
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 from reconciler.core.containers import ClaimKey, Container, ContainerState
 from reconciler.core.decide import StartStage
-from reconciler.core.desired import Desired, Next, Pipeline, Project, Retries, Stage
-from reconciler.core.draft import Header, Me
+from reconciler.core.desired import Desired, Next, Pipeline, Project, Pull, Retries, Stage
+from reconciler.core.draft import Header, Me, WantedImage
 from reconciler.core.environment import Setting
 from reconciler.core.ledger import Ledger, ProjectHistory, Run
 from reconciler.core.names import (
@@ -45,6 +45,7 @@ NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 CROSSING = ProjectName("crossing")
 A, B, C = NodeName("a"), NodeName("b"), NodeName("c")
 BOOT = "boot-1"
+EXACT = "image@sha256:" + "1" * 64
 GIB = 2**30
 THREE = ("detect", "track", "report")
 
@@ -207,6 +208,7 @@ def me(name: str = "a", **fields: Any) -> Me:
         "now": NOW,
         "monotonic": 1000.0,
         "contained": frozenset({COMMIT}),
+        "images": {WantedImage("image:1", pull): EXACT for pull in Pull},
     }
     return Me(name=NodeName(name), **{**defaults, **fields})
 

@@ -17,6 +17,7 @@ from reconciler.codec.log_lines import STDERR, STDOUT, Entry, stamp_of
 from reconciler.core.containers import ClaimKey, Container, ContainerState, Order
 from reconciler.core.stage_environment import require_inputs
 from reconciler.errors import EngineUnavailable, StartFailed, Transient
+from tests.fakes.images import FakeImages
 
 TERMINATED = 128 + 15
 
@@ -38,17 +39,11 @@ class FakeRuntime:
         self.available = True
         self.programs: dict[ClaimKey, Program] = {}
         self.orders: list[Order] = []  # every order that was really started, in order
-        self._images = images  # None: all there are
+        self.images = None if name == "process" else FakeImages(images, self._answer)
 
     def check(self) -> Mapping[str, str]:
         self._answer()
         return {"fake": "1"}
-
-    def resolve(self, image: str) -> str | None:
-        self._answer()
-        if self._images is not None and image not in self._images:
-            raise StartFailed("ImageNotFound", f"image '{image}' is nowhere")
-        return None if self.name == "process" else f"{image}@sha256:fake"
 
     def start(self, order: Order, *, image_digest: str | None) -> Container:
         self._answer()

@@ -18,19 +18,20 @@ from reconciler.core.actions import (
     Purge,
     RemoveContainer,
     RemoveRemains,
+    ResolveImage,
     StartContainer,
     StopContainer,
 )
 from reconciler.core.containers import ClaimKey, Container, ContainerState
 from reconciler.core.desired import Desired
-from reconciler.core.draft import Me, Plan
+from reconciler.core.draft import Me, Plan, WantedImage
 from reconciler.core.ledger import Ledger, ProjectHistory, Retired, Run
 from reconciler.core.names import Commit, NodeName, ProjectName, Token
 from reconciler.core.nodes import Node
 from reconciler.core.outcome import Verdict, judge
 from reconciler.core.plan import plan
 from reconciler.core.records import Claim, Deleted, Done, Failed, Purged, Released, RunCreated, RunRecord
-from tests.fakes.build import BOOT, NOW, SHARE, a_container, header, me
+from tests.fakes.build import BOOT, EXACT, NOW, SHARE, a_container, header, me
 
 
 def apply_to(ledger: Ledger, action: Action, token: str) -> Ledger:
@@ -99,6 +100,7 @@ class Machine:
     containers: dict[ClaimKey, Container] = field(default_factory=dict)
     logged: set[ClaimKey] = field(default_factory=set)
     since: dict[str, float] = field(default_factory=dict)
+    images: dict[WantedImage, str | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -149,6 +151,7 @@ class World:
             followed=frozenset(machine.logged),
             logged=frozenset(machine.logged),
             since=dict(machine.since),
+            images=dict(machine.images),
         )
 
     def plan(self, name: NodeName) -> Plan:
@@ -167,6 +170,8 @@ class World:
     def _act(self, name: NodeName, action: Action) -> None:
         machine = self.machine(name)
         match action:
+            case ResolveImage(image=image, pull=pull):
+                machine.images[WantedImage(image, pull)] = EXACT
             case StartContainer(project=project, run=run, claim=claim):
                 key = ClaimKey(
                     share=SHARE,

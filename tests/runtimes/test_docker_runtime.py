@@ -15,6 +15,7 @@ from reconciler.adapters.docker import DockerRuntime
 from reconciler.codec.log import read_lines
 from reconciler.config import DockerConfig
 from reconciler.core.containers import ContainerState, Order
+from reconciler.core.desired import Pull
 from reconciler.core.names import NodeName, ShareId
 from reconciler.core.nodes import Gpu
 from reconciler.errors import EngineUnavailable, StartFailed
@@ -168,30 +169,15 @@ def test_the_listing_tells_of_a_container_that_was_never_started(
 ) -> None:
     """As much as looking at it does, which would wait for a start under way."""
     order = make_order("true")
-    image = str(docker_runtime.resolve(str(order.image)))
+    image = docker_runtime.images.resolve(str(order.image), order.pull)
     created = docker_runtime._create(order, image)
     assert list(docker_runtime.list()) == [created]
-
-
-def test_an_image_removed_since_it_was_resolved_is_resolved_anew(
-    docker_runtime: DockerRuntime, engine: docker.DockerClient, make_order: OrderMaker
-) -> None:
-    order = make_order("true")
-    container = docker_runtime.start(order, image_digest=f"sha256:{'0' * 64}")
-    assert docker_runtime.wait(container).exit_code == 0
-    assert container.image_digest == engine.images.get(str(order.image)).id
 
 
 def test_running_out_of_memory_is_told_apart(docker_runtime: DockerRuntime, make_order: OrderMaker) -> None:
     order = make_order("sh", "-c", "tail /dev/zero", memory=16 << 20)
     ended = docker_runtime.wait(docker_runtime.start(order, image_digest=None))
     assert (ended.oom_killed, ended.exit_code) == (True, 137)
-
-
-def test_a_missing_image_is_named(docker_runtime: DockerRuntime) -> None:
-    with pytest.raises(StartFailed, match="neither on this node nor can it be pulled") as failure:
-        docker_runtime.resolve("127.0.0.1:9/winslow-test/missing:3")
-    assert failure.value.reason == "ImageNotFound"
 
 
 def test_gpus_without_their_runtime_leave_no_container_behind(
@@ -229,8 +215,8 @@ def test_a_container_that_was_created_but_not_started_is_started(
 ) -> None:
     """A reconciler was killed between the two requests."""
     order = make_order("sh", "-c", "exit 9")
-    image = docker_runtime.resolve(str(order.image))
-    created = docker_runtime._create(order, str(image))
+    image = docker_runtime.images.resolve(str(order.image), order.pull)
+    created = docker_runtime._create(order, image)
     assert engine.api.inspect_container(created.handle)["State"]["Status"] == "created"
     assert docker_runtime.wait(docker_runtime.start(order, image_digest=image)).exit_code == 9
 
@@ -241,7 +227,7 @@ def test_an_engine_that_is_not_there_is_reported_at_once(tmp_path: Path) -> None
     config = DockerConfig(host=f"unix://{tmp_path}/nobody.sock")
     runtime = DockerRuntime(config, boot="b", node=NodeName("lab-1"), share=ShareId("s"))
     began = time.monotonic()
-    for ask in (runtime.check, runtime.list, lambda: runtime.resolve("a:1")):
+    for ask in (runtime.check, runtime.list, lambda: runtime.images.resolve("a:1", Pull.MISSING)):
         with pytest.raises(EngineUnavailable, match="systemctl start docker"):
             ask()
     assert time.monotonic() - began < 5

@@ -16,7 +16,9 @@ OrderMaker = Callable[..., Order]
 
 
 def start(runtime: Runtime, order: Order) -> Container:
-    return runtime.start(order, image_digest=runtime.resolve(order.image) if order.image else None)
+    images = runtime.images if order.image else None
+    digest = images.resolve(str(order.image), order.pull) if images is not None else None
+    return runtime.start(order, image_digest=digest)
 
 
 def follow(runtime: Runtime, container: Container, order: Order) -> tuple[LogSummary, tuple[LogLine, ...]]:

@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from reconciler.agent.ports import LogSummary
+from reconciler.agent.ports import ImageHere, LogSummary
 from reconciler.core.containers import ClaimKey, Container, ContainerState, Order
+from reconciler.core.desired import Pull
+from reconciler.core.images import PullProgress
 from reconciler.core.records import LogPointer
+from reconciler.core.stored_images import LocalImage
 from reconciler.errors import EngineUnavailable, Transient
 from tests.simulation.clocks import DriftingClock
 from tests.simulation.scheduler import Life, Tasks
@@ -50,6 +53,32 @@ class Running:
     lines: list[str] = field(default_factory=list)
 
 
+class SimulatedImages:
+    """Port ``Images``: all there are, in no time, while the engine answers."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self._engine = engine
+
+    def resolve(self, image: str, pull: Pull) -> str:
+        self._engine.call(f"resolve {image}")
+        return f"{image}@sha256:simulated"
+
+    def provide(self, image: str, digest: str | None, pull: Pull, tell: Callable[[PullProgress], None]) -> ImageHere:
+        self._engine.call(f"pull {image}")
+        reference = digest or f"{image}@sha256:simulated"
+        return ImageHere(reference=reference, id=reference)
+
+    def listed(self) -> Sequence[LocalImage]:
+        self._engine.call("images")
+        return []
+
+    def remove(self, image: LocalImage) -> None:
+        self._engine.call(f"remove {image.id}")
+
+    def fill(self) -> float | None:
+        return None
+
+
 class Engine:
     """Port ``Runtime``. A life of its own on the machine; what it calls is told by the caller's task."""
 
@@ -64,6 +93,7 @@ class Engine:
         self._clock = clock
         self._choose = choose
         self._watcher = watcher
+        self.images = SimulatedImages(self)
         self.boot = ""
         self.answers = True
         self.running: dict[ClaimKey, Running] = {}
@@ -71,25 +101,21 @@ class Engine:
     # --- the port ---
 
     def check(self) -> Mapping[str, str]:
-        self._call("check")
+        self.call("check")
         return {"docker": "simulated"}
 
-    def resolve(self, image: str) -> str | None:
-        self._call(f"pull {image}")
-        return f"{image}@sha256:simulated"
-
     def start(self, order: Order, *, image_digest: str | None) -> Container:
-        self._call(f"start {order.key.slug}")
+        self.call(f"start {order.key.slug}")
         one = self.running.get(order.key) or self._create(order, image_digest)
         if one.container.state is not ContainerState.CREATED:
             return one.container
-        self._call(f"created {order.key.slug}")  # whoever is killed here leaves one that was never started
+        self.call(f"created {order.key.slug}")  # whoever is killed here leaves one that was never started
         if one.container.state is ContainerState.CREATED:
             one.container = replace(one.container, state=ContainerState.RUNNING, started_at=self._clock.now())
             self._watcher.started(self, order)
             self._tasks.spawn(one.life, one.life.name, lambda: self._run(one, self._choose(order)))
         container = one.container
-        self._call(f"started {order.key.slug}")
+        self.call(f"started {order.key.slug}")
         return container
 
     def _create(self, order: Order, image_digest: str | None) -> Running:
@@ -107,7 +133,7 @@ class Engine:
         return one
 
     def list(self) -> Sequence[Container]:
-        self._call("list")
+        self.call("list")
         return [one.container for one in self.running.values()]
 
     def held(self) -> Mapping[ClaimKey, frozenset[str]]:
@@ -128,13 +154,13 @@ class Engine:
         return one.container if one else replace(container, state=ContainerState.EXITED, error="No such container")
 
     def stop(self, container: Container) -> None:
-        self._call(f"stop {container.key.slug}")
+        self.call(f"stop {container.key.slug}")
         self._tasks.sleep(self._tasks.random.random())
         self._answer()
         self.finish(container.key, TERMINATED)
 
     def remove(self, container: Container) -> None:
-        self._call(f"remove {container.key.slug}")
+        self.call(f"remove {container.key.slug}")
         if self._state(container.key) is ContainerState.RUNNING:
             raise Transient("it still runs")
         self.running.pop(container.key, None)
@@ -177,7 +203,7 @@ class Engine:
         one = self.running.get(key)
         return one.container.state if one else None
 
-    def _call(self, what: str) -> None:
+    def call(self, what: str) -> None:
         self._tasks.pause(f"engine: {what}")
         self._tasks.sleep(CALL * self._tasks.random.random())
         self._answer()

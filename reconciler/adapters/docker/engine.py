@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import docker
 import requests
 import urllib3
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, InvalidConfigFile
 
 from reconciler.errors import EngineUnavailable, GpuLost, StartFailed
 
@@ -64,9 +64,15 @@ class Engine:
             raise self.unavailable(error) from error
 
     def _connect(self, version: str, timeout: int) -> docker.DockerClient:
-        if self._host is None:
-            return docker.from_env(version=version, timeout=timeout, max_pool_size=CONNECTIONS)
-        return docker.DockerClient(base_url=self._host, version=version, timeout=timeout, max_pool_size=CONNECTIONS)
+        try:
+            if self._host is None:
+                return docker.from_env(version=version, timeout=timeout, max_pool_size=CONNECTIONS)
+            return docker.DockerClient(base_url=self._host, version=version, timeout=timeout, max_pool_size=CONNECTIONS)
+        except (InvalidConfigFile, ValueError) as error:  # the client reads this user's logins at once
+            raise EngineUnavailable(
+                "~/.docker/config.json of the reconciler's user can't be read: repair it, or remove it and log in anew "
+                "with docker login"
+            ) from error
 
     def unavailable(self, error: Exception) -> EngineUnavailable:
         """That it does not answer, in words for people."""

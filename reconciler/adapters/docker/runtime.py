@@ -1,28 +1,25 @@
 """The docker runtime: one container an attempt, found again by its labels and never removed by the engine itself."""
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import docker
 import requests
 from docker.errors import APIError, ImageNotFound, NotFound
-from docker.utils import parse_repository_tag
 
 from reconciler.adapters.docker.creation import creation
 from reconciler.adapters.docker.engine import (
     WORK,
     Engine,
     command_not_found,
-    engine_failed,
-    is_disk_full,
     start_failed,
     words,
 )
 from reconciler.adapters.docker.events import watch
 from reconciler.adapters.docker.found import created_container, found_container
 from reconciler.adapters.docker.held import holders, require_free
+from reconciler.adapters.docker.images import DockerImages
 from reconciler.adapters.docker.logs import Follower
 from reconciler.adapters.docker.since import engine_since
 from reconciler.adapters.inputs import input_exists
@@ -31,13 +28,11 @@ from reconciler.codec.log import pointer_of
 from reconciler.codec.log_file import LogFile
 from reconciler.config import DockerConfig
 from reconciler.core.containers import ClaimKey, Container, ContainerState, Order
+from reconciler.core.images import is_exact
 from reconciler.core.labels import NODE, SHARE
 from reconciler.core.names import NodeName, ShareId
 from reconciler.core.stage_environment import require_inputs
 from reconciler.errors import GpuLost, ShareUnavailable, StartFailed, Transient
-
-RESOLVED_FOR = 60.0
-"""Seconds for which a resolved image is not asked about again."""
 
 NOT_EXECUTABLE = {126, 127}
 
@@ -64,7 +59,7 @@ class DockerRuntime:
         self._labels = [f"{SHARE}={share}", f"{NODE}={node}"]
         self._replaced = [[f"{SHARE}={former}", f"{NODE}={node}"] for former in sorted(replaced)]
         self._engine = Engine(config.host)
-        self._resolved: dict[str, tuple[str, float]] = {}
+        self.images = DockerImages(self._engine, config)
 
     def close(self) -> None:
         self._engine.close()
@@ -72,20 +67,6 @@ class DockerRuntime:
     def check(self) -> Mapping[str, str]:
         with self._engine.asked() as api:
             return {"docker": str(api.version()["Version"])}
-
-    def resolve(self, image: str) -> str | None:
-        digest, until = self._resolved.get(image, ("", 0.0))
-        if time.monotonic() < until:
-            return digest
-        with self._engine.asked() as api:
-            try:
-                found = api.inspect_image(image)  # type: ignore[no-untyped-call]
-            except ImageNotFound:
-                self._pull(image)
-                found = api.inspect_image(image)  # type: ignore[no-untyped-call]
-        digest = next(iter(found.get("RepoDigests") or ()), None) or str(found["Id"])
-        self._resolved[image] = (digest, time.monotonic() + RESOLVED_FOR)
-        return digest
 
     def start(self, order: Order, *, image_digest: str | None) -> Container:
         if order.image is None:
@@ -95,8 +76,7 @@ class DockerRuntime:
                 "its pipeline, or require a node with the process runtime",
             )
         require_inputs(order, input_exists)
-        image = image_digest or self.resolve(order.image) or order.image
-        container = self._create(order, image)
+        container = self._create(order, image_digest or order.image)
         if container.state is ContainerState.CREATED:
             self._start(container, order)
             container = replace(container, state=ContainerState.RUNNING)
@@ -162,7 +142,7 @@ class DockerRuntime:
             try:
                 created = str(api.create_container(**asked)["Id"])
             except ImageNotFound:  # removed since it was resolved
-                image = self._resolve_anew(order)
+                image = self._provided_anew(order, image)
                 asked = creation(api, order, self._config, image=image, boot=self._boot)
                 created = str(api.create_container(**asked)["Id"])
             except APIError as error:
@@ -173,10 +153,9 @@ class DockerRuntime:
             key=order.key, handle=created, state=ContainerState.CREATED, boot=self._boot, image_digest=image
         )
 
-    def _resolve_anew(self, order: Order) -> str:
-        image = str(order.image)
-        self._resolved.pop(image, None)
-        return self.resolve(image) or image
+    def _provided_anew(self, order: Order, image: str) -> str:
+        exact = image if is_exact(image) else None
+        return self.images.provide(order.image or image, exact, order.pull, lambda _: None).reference
 
     def _existing(self, key: ClaimKey) -> Container:
         found = self._inspect(key.slug)
@@ -228,24 +207,6 @@ class DockerRuntime:
                 error = command_not_found(inspected["Image"], tuple(inspected["Cmd"] or ()), said)
                 return replace(container, error=error)
         return container
-
-    def _pull(self, image: str) -> None:
-        repository, tag = parse_repository_tag(image)
-        said = ""
-        with self._engine.asked() as api:
-            try:
-                for step in api.pull(repository, tag=tag or "latest", stream=True, decode=True):
-                    said = step.get("error", said)
-            except APIError as error:
-                said = words(error)
-        if is_disk_full(said):
-            raise engine_failed(said)
-        if said:
-            raise StartFailed(
-                "ImageNotFound",
-                f"image '{image}' is neither on this node nor can it be pulled: {said}; write an existing image in "
-                "pipelines/, or log this node in to the registry",
-            )
 
 
 def _discard(api: docker.APIClient, container: Container) -> None:
