@@ -5,10 +5,10 @@ group of its own shares one with strangers. Memory is what can't be given back (
 cache grows to whatever is free and says nothing about need.
 """
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+
+from reconciler.adapters.sampling.kernel import read_text
 
 MOUNT = "sys/fs/cgroup"
 
@@ -18,23 +18,23 @@ class Group:
     """A directory for each, where it is the run's own. In the unified hierarchy they are one."""
 
     unified: bool
-    cpu: Path | None = None
-    memory: Path | None = None
-    io: Path | None = None
+    cpu: str | None = None
+    memory: str | None = None
+    io: str | None = None
 
     def cpu_seconds(self) -> float | None:
         if self.cpu is None:
             return None
         if self.unified:
-            used = _table(self.cpu / "cpu.stat").get("usage_usec")
+            used = _table(f"{self.cpu}/cpu.stat").get("usage_usec")
             return None if used is None else used / 1e6
-        used = _number(self.cpu / "cpuacct.usage")
+        used = _number(f"{self.cpu}/cpuacct.usage")
         return None if used is None else used / 1e9
 
     def memory_used(self) -> int | None:
         if self.memory is None:
             return None
-        found = _table(self.memory / "memory.stat")
+        found = _table(f"{self.memory}/memory.stat")
         names = ("anon", "shmem") if self.unified else ("total_rss", "total_shmem")
         return sum(found.get(name, 0) for name in names) if names[0] in found else None
 
@@ -42,23 +42,23 @@ class Group:
         """Bytes read from and written to disks of this machine; what goes to a network's share is not among them."""
         if self.io is None:
             return None
-        return _unified_io(self.io / "io.stat") if self.unified else _older_io(self.io)
+        return _unified_io(f"{self.io}/io.stat") if self.unified else _older_io(self.io)
 
     def members(self) -> tuple[int, ...] | None:
         directory = self.memory or self.cpu or self.io
-        text = _read(directory / "cgroup.procs") if directory is not None else None
+        text = read_text(f"{directory}/cgroup.procs") if directory is not None else None
         return None if text is None else tuple(int(pid) for pid in text.split() if pid != "0")
 
 
-def find(root: Path, pid: int, words: Iterable[str]) -> Group:
+def find(root: str, pid: int, words: Iterable[str]) -> Group:
     """The groups of the process ``pid`` whose paths hold one of ``words``."""
-    places, names = _places(_read(root / f"proc/{pid}/cgroup") or ""), tuple(words)
+    places, names = _places(read_text(f"{root}/proc/{pid}/cgroup") or ""), tuple(words)
     own = {controller: path for controller, path in places.items() if any(name in path for name in names)}
-    if (root / MOUNT / "cgroup.controllers").exists():
+    if read_text(f"{root}/{MOUNT}/cgroup.controllers") is not None:
         path = own.get("")
-        directory = root / MOUNT / path if path is not None else None
+        directory = f"{root}/{MOUNT}/{path}" if path is not None else None
         return Group(unified=True, cpu=directory, memory=directory, io=directory)
-    found = {name: root / MOUNT / name / own[name] for name in ("cpuacct", "memory", "blkio") if name in own}
+    found = {name: f"{root}/{MOUNT}/{name}/{own[name]}" for name in ("cpuacct", "memory", "blkio") if name in own}
     return Group(unified=False, cpu=found.get("cpuacct"), memory=found.get("memory"), io=found.get("blkio"))
 
 
@@ -69,8 +69,8 @@ def _places(text: str) -> Mapping[str, str]:
     return {controller: path for names, path in split for controller in names.split(",")}
 
 
-def _unified_io(file: Path) -> tuple[int, int] | None:
-    text = _read(file)
+def _unified_io(file: str) -> tuple[int, int] | None:
+    text = read_text(file)
     if text is None:
         return None
     pairs = [word.partition("=") for word in text.split() if "=" in word]
@@ -78,8 +78,8 @@ def _unified_io(file: Path) -> tuple[int, int] | None:
     return sum(read), sum(written)
 
 
-def _older_io(directory: Path) -> tuple[int, int] | None:
-    text = _read(directory / "blkio.throttle.io_service_bytes_recursive")
+def _older_io(directory: str) -> tuple[int, int] | None:
+    text = read_text(f"{directory}/blkio.throttle.io_service_bytes_recursive")
     if text is None:
         return None
     lines = [line.split() for line in text.splitlines()]
@@ -87,18 +87,11 @@ def _older_io(directory: Path) -> tuple[int, int] | None:
     return sum(read), sum(written)
 
 
-def _table(file: Path) -> Mapping[str, int]:
-    lines = (line.split() for line in (_read(file) or "").splitlines())
+def _table(file: str) -> Mapping[str, int]:
+    lines = (line.split() for line in (read_text(file) or "").splitlines())
     return {line[0]: int(line[1]) for line in lines if len(line) == 2 and line[1].isdigit()}
 
 
-def _number(file: Path) -> int | None:
-    text = (_read(file) or "").strip()
+def _number(file: str) -> int | None:
+    text = (read_text(file) or "").strip()
     return int(text) if text.isdigit() else None
-
-
-def _read(file: Path) -> str | None:
-    """None: it has ended meanwhile, this kernel has no such file, or it is not for us."""
-    with contextlib.suppress(OSError):
-        return file.read_text(encoding="utf-8", errors="replace")
-    return None

@@ -9,17 +9,15 @@ from reconciler.core.containers import Container
 from reconciler.core.usage import Use
 
 LOOK_AGAIN = 10.0
-"""Seconds after which the members of a session are looked up anew: that reads about every process of the machine."""
+"""Seconds after which the members of sessions are looked up anew: that reads about every process of the machine."""
 MOST = 64
 """A container with more processes is counted by its group alone: to ask each would cost too much."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Known:
     pid: int
     group: cgroups.Group
-    session: tuple[int, ...] = ()
-    looked_at: float = float("-inf")
 
 
 class RunUse:
@@ -29,13 +27,15 @@ class RunUse:
         """``by_session``: programs are plain processes, each leading a session, in the machine's network."""
         self._by_session = by_session
         self._now = now
-        self._root = root
-        self._proc = root / "proc"
+        self._root = str(root).rstrip("/")
+        self._proc = f"{self._root}/proc"
+        self._sessions: dict[int, tuple[int, ...]] = {}
+        self._looked_at = float("-inf")
         self._known: dict[str, _Known] = {}
 
     def sample(self, container: Container) -> Use | None:
         """None: it has ended, or nobody knows its processes."""
-        if container.pid is None or not (self._proc / str(container.pid)).exists():
+        if container.pid is None or not processes.exists(self._proc, container.pid):
             self._known.pop(container.handle, None)
             return None
         known = self._know(container.handle, container.pid, (container.handle, container.key.slug))
@@ -66,9 +66,9 @@ class RunUse:
         members = known.group.members()
         if members is not None or not self._by_session:
             return members or ()
-        if self._now() - known.looked_at >= LOOK_AGAIN:
-            known.session, known.looked_at = processes.session(self._proc, known.pid), self._now()
-        return known.session
+        if self._now() - self._looked_at >= LOOK_AGAIN or known.pid not in self._sessions:
+            self._sessions, self._looked_at = processes.sessions(self._proc), self._now()
+        return self._sessions.get(known.pid, ())
 
     def _disk(self, known: _Known, members: tuple[int, ...]) -> tuple[int, int] | tuple[None, None]:
         found = processes.disk_io(self._proc, members) if len(members) <= MOST else None
