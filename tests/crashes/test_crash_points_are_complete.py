@@ -38,6 +38,10 @@ NEEDS_NONE = {
     "child: fsync local/process/*": "the same",
     "remove local/process/*.json.*": "the draft of a state that is in place",
     "write /dev/null": "nothing",
+    "mkdir /sys/fs/cgroup/*": "a stage's control group: its state names it already, so it is made again or removed",
+    "write /sys/fs/cgroup/*": "a limit: set before its program runs, and again by the next start",
+    "child: write /sys/fs/cgroup/*": "a program entering its group: not noted yet, and it dies with its supervisor",
+    "rmdir /sys/fs/cgroup/*": "a group that is empty; its state is still there",
 }
 LOOKING = ("ls-remote", "for-each-ref", "ls-tree", "cat-file", "log", "merge-base", "config --local --get", "rev-parse")
 """Commands of git that change nothing."""

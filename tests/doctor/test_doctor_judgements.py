@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.adapters.process.delegation import Delegation, Place
 from reconciler.cli.doctor import engine, machine, share
 from reconciler.cli.doctor.finding import Examination, Finding, Level, examine, ok
 from reconciler.cli.doctor.mount import judge, mount_of
@@ -112,3 +113,17 @@ def test_secrets_that_everybody_reads_are_warned_of(tmp_path: Path) -> None:
     assert "chmod o-rwx" in found.advice
     tmp_path.chmod(0o750)
     assert machine.secrets(config) == []
+
+
+def test_a_node_with_all_limits_of_plain_processes_is_well() -> None:
+    place = Place(path="/sys/fs/cgroup", unified=True, controllers=("cpu", "memory", "pids"))
+    found = engine.limits(Delegation(places=(place,)))
+    assert (found.level, found.advice) == (Level.OK, "")
+    assert "cpus, memory, pids" in found.message
+
+
+def test_what_is_not_enforced_of_plain_processes_is_noted_with_the_place_to_read_on() -> None:
+    found = engine.limits(Delegation(reason="the service needs Delegate=yes"))
+    assert found.level is Level.NOTE
+    assert "none (the service needs Delegate=yes)" in found.message
+    assert "docs/node.md" in found.advice

@@ -139,7 +139,7 @@ def _works(directory: Path, file: str) -> bool:
     """By trying it: rights, read-only mounts, security modules and the kernel's options all have their say."""
     probe = directory / f"{BASE}-probe-{os.getpid()}"
     try:
-        probe.mkdir()
+        probe.mkdir(exist_ok=True)
     except OSError:
         return False
     try:

@@ -5,6 +5,7 @@ from typing import Any
 
 from reconciler.adapters.docker.engine import Engine
 from reconciler.adapters.host import LinuxHost
+from reconciler.adapters.process import delegation
 from reconciler.cli.doctor.finding import Examination, Finding, Level, note, ok, problem, warning
 from reconciler.config import NodeConfig
 from reconciler.errors import EngineUnavailable
@@ -25,10 +26,22 @@ def plain_processes() -> Sequence[Finding]:
     return [
         note(
             AREA,
-            "runtime: process; stages run as this user, see the whole machine, and their limits are not enforced",
+            "runtime: process; stages run as this user and see the whole machine",
             "the unit needs KillMode=process, or stopping the node stops its stages",
-        )
+        ),
+        limits(delegation.find(settle=False)),
     ]
+
+
+def limits(found: delegation.Delegation) -> Finding:
+    """As far as one can tell from here: the service has a control group of its own."""
+    told = f"limits of stages that are enforced for a node started like this command: {found}"
+    if len(found.enforced) == len(delegation.WORDS):
+        return ok(AREA, told)
+    advice = (
+        "deploy/winslow.service has what a service needs for them; see docs/node.md, What the process runtime enforces"
+    )
+    return note(AREA, told, advice)
 
 
 def docker(config: NodeConfig) -> Sequence[Finding]:
