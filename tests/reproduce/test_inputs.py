@@ -143,7 +143,7 @@ def hold(bench: Bench) -> None:
     """A run that goes on until it is told to end."""
     bench.stages = (a_stage("detect", process_command=("sh", "-c", "hold")),)
     bench.begin()
-    bench.lab.until(lambda: bench.started(), "the start")
+    bench.lab.until(bench.started, "the start")
 
 
 def end(bench: Bench) -> Run:

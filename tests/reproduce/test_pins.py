@@ -47,7 +47,7 @@ def test_the_pins_over_todays_levels_are_what_was_recorded() -> None:
 
 
 def test_nothing_is_pinned_that_is_so_anyway() -> None:
-    levels = [("winslow.yaml", {"A": "1", "B": Secret("tracker")})]
+    levels: list[tuple[str, Environment]] = [("winslow.yaml", {"A": "1", "B": Secret("tracker")})]
     assert pinned_environment({"A": "1", "B": Secret("tracker")}, merge(levels)) == {}
 
 
