@@ -20,7 +20,7 @@ SUBJECT = 72
 Part = Status | ProjectStatus | RunStatus | NodeStatus
 NOT_WRITTEN: Mapping[type[Part], set[str]] = {
     ProjectStatus: {"runs", "nodes"},
-    RunStatus: {"progress"},
+    RunStatus: {"progress", "now"},
     NodeStatus: {"live", "silent_for", "running", "cpus_used", "memory_used"},
 }
 """What has files of its own, ages or grows."""
@@ -53,7 +53,7 @@ def _parts(status: Status) -> Iterator[tuple[str, Part]]:
         folder = f"projects/{project.project}"
         yield f"{folder}/status.yaml", replace(project, runs=(), nodes={})
         for run in project.runs:
-            yield f"{folder}/runs/{run_directory(run.run, run.stage)}.yaml", replace(run, progress=None)
+            yield f"{folder}/runs/{run_directory(run.run, run.stage)}.yaml", replace(run, progress=None, now=None)
     for node in status.nodes:
         yield f"nodes/{node.node}.yaml", _lasting(node)
 

@@ -8,10 +8,19 @@ from reconciler.core.environment import Setting
 from reconciler.core.fitting import limited
 from reconciler.core.ledger import Ledger, ProjectHistory, Run, RunPhase
 from reconciler.core.names import NodeName, ProjectName, RecordNumber, StageName, Token, run_directory
-from reconciler.core.nodes import Node
+from reconciler.core.nodes import Gpu, Node
 from reconciler.core.placement import claims_of
 from reconciler.core.records import Aborted, Claim, Failed, Lost, Outcome, Released
-from reconciler.core.status import ClaimStatus, Condition, NodeStatus, RunStatus, StageState, StageStatus, condition
+from reconciler.core.status import (
+    ClaimStatus,
+    Condition,
+    DeviceStatus,
+    NodeStatus,
+    RunStatus,
+    StageState,
+    StageStatus,
+    condition,
+)
 
 MASK = "********"
 
@@ -35,7 +44,8 @@ def _state(run: Run | None) -> StageState | None:
     }.get(run.phase, StageState.RUNNING)
 
 
-def run_entry(project: ProjectName, run: Run) -> RunStatus:
+def run_entry(project: ProjectName, run: Run, *, now: str | None = None) -> RunStatus:
+    """``now`` is what its claimant does for it at this moment."""
     claim, outcome = run.last_claim, run.outcome
     directory = f"projects/{project}/runs/{run_directory(run.number, run.stage)}"
     files = f"{directory}/{claim.number}" if claim else None
@@ -87,6 +97,7 @@ def run_entry(project: ProjectName, run: Run) -> RunStatus:
         versions=outcome.versions if outcome else {},
         reused=outcome.reused if outcome else None,
         requires=run.created.requires,
+        now=now,
     )
 
 
@@ -120,7 +131,8 @@ def _secrets(environment: Mapping[str, Setting]) -> dict[str, str]:
 def node_entry(desired: Desired, ledger: Ledger, node: Node) -> NodeStatus:
     policy = desired.nodes.get(node.name, NodePolicy())
     capacity = limited(node.record.capacity, policy)
-    running = [f"{project}/{run_directory(run.number, run.stage)}" for project, run in claims_of(ledger, node.name)]
+    claims = claims_of(ledger, node.name)
+    running = [_name(project, run) for project, run in claims]
     return NodeStatus(
         node=node.name,
         live=node.is_live(desired.site.ttl.total_seconds()),
@@ -138,6 +150,31 @@ def node_entry(desired: Desired, ledger: Ledger, node: Node) -> NodeStatus:
             *_draining(node.name, policy, running),
             *(condition(kind, message) for kind, message in sorted(node.conditions.items())),
         ),
+        devices=tuple(_device(gpu, claims, node.availability.busy) for gpu in capacity.gpus),
+        inventory=node.record.inventory,
+        cpus_used=sum(run.created.requires.cpus for _, run in claims),
+        memory_used=sum(run.created.requires.memory for _, run in claims),
+    )
+
+
+def _name(project: ProjectName, run: Run) -> str:
+    return f"{project}/{run_directory(run.number, run.stage)}"
+
+
+def _device(gpu: Gpu, claims: Sequence[tuple[ProjectName, Run]], busy: Mapping[str, str]) -> DeviceStatus:
+    """Held by the open claims that name it, also while the container is yet to start."""
+    holders = [_name(project, run) for project, run in claims if run.claim and gpu.uuid in run.claim.gpus]
+    return DeviceStatus(
+        uuid=gpu.uuid,
+        model=gpu.model,
+        memory=gpu.memory,
+        vendor=gpu.vendor,
+        capability=gpu.capability,
+        driver=gpu.driver,
+        parent=gpu.parent,
+        fault=gpu.fault,
+        holder=", ".join(holders),
+        busy=busy.get(gpu.uuid, ""),
     )
 
 

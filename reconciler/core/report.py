@@ -169,12 +169,17 @@ def _project(sight: _Sight, name: ProjectName, branch: str) -> ProjectStatus:
         ),
         last_run=history.last_run.number if history.last_run else None,
         stages=tuple(stage_entry(history, stage, awaited=wait.stage == stage) for stage in stages),
-        runs=tuple(run_entry(name, run) for run in history.runs),
+        runs=tuple(run_entry(name, run, now=_now(nodes, name, run)) for run in history.runs),
         path=project.path,
         offers=tuple(offer(proposal, desired.site.forge, branch) for proposal in proposed),
         nodes=answers,
         **last_record(history),
     )
+
+
+def _now(nodes: Sequence[Node], project: ProjectName, run: Run) -> str | None:
+    remark = None if run.is_final else remark_on(nodes, project, run)
+    return remark.now or None if remark else None
 
 
 def _orphan(desired: Desired, ledger: Ledger, name: ProjectName) -> ProjectStatus:

@@ -123,6 +123,7 @@ class RunStatus:
     versions: Mapping[str, str] = field(default_factory=dict)
     reused: RunNumber | None = None
     requires: Requires | None = None  # what its stage asked for
+    now: str | None = None  # while it starts, e.g. how far its image is pulled; changes all the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
