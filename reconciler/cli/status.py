@@ -215,10 +215,17 @@ def _runs(runs: Iterable[RunStatus], now: datetime) -> Table:
     for run in runs:
         started = run.started_at.astimezone().strftime("%d %b %H:%M") if run.started_at else ""
         took = duration((run.ended_at or now) - run.started_at) if run.started_at else ""
-        remark = run.message or run.reason or (f"{run.progress:.0f} %" if run.progress is not None else "")
         code = "" if run.exit_code is None else str(run.exit_code)
         table.add_row(
             *(Text(f"{INDENT}{run.run}"), text(run.stage), phase(run.phase), text(run.node or "")),
-            *(str(run.attempts), started, took, code, text(remark)),
+            *(str(run.attempts), started, took, code, text(_remark(run))),
         )
     return table
+
+
+def _remark(run: RunStatus) -> str:
+    if said := run.message or run.reason:
+        return said
+    if run.reused is not None:
+        return f"reused run {run.reused}"
+    return "" if run.progress is None else f"{run.progress:.0f} %"

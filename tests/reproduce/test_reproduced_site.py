@@ -120,6 +120,7 @@ def test_an_unchanged_stage_is_skipped_until_its_input_changes(site: Site) -> No
     skipped = recorded(site, 6, "detect")
     assert skipped["reused"] == 3
     assert skipped["results"] == {"counted": "yes"}
+    assert "reused run 3" in site("--config", site.root / "alpha.yaml", "status", "flight").out
     output = site.share / "projects/flight/output/0006-detect/bytes"
     site.until(output.exists, MINUTE)
     assert output.read_text().strip() == "6"
