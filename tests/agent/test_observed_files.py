@@ -1,13 +1,14 @@
 """The branch ``observed``: files that people read, that fold and unfold, and that nobody's text can break."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from reconciler.codec.observed import Folding, fold, headline, unfold
 from reconciler.core.ledger import Run
 from reconciler.core.report import report
-from reconciler.core.status import ProjectPhase, Status
+from reconciler.core.status import DeviceStatus, ProjectPhase, Status
 from tests.fakes.build import (
     NOW,
     a_claim,
@@ -37,7 +38,7 @@ ENDED = a_run(1, "detect", a_claim(), done(results={"vehicles": "42", "no": "yes
 def test_what_is_folded_unfolds_to_the_same_but_for_what_ages(runs: tuple[Run, ...]) -> None:
     before = status(*runs)
     after = unfold(fold(before))
-    assert after.projects == before.projects
+    assert after.projects == tuple(replace(project, nodes={}) for project in before.projects)
     assert (after.commit, after.conditions, after.version) == (before.commit, before.conditions, before.version)
     assert [node.node for node in after.nodes] == ["a", "b"]
     assert all(node.live is None and node.silent_for is None for node in after.nodes)
@@ -52,6 +53,21 @@ def test_files_lie_where_the_contract_says() -> None:
         "projects/crossing/status.yaml",
         "status.yaml",
     ]
+
+
+def test_who_holds_a_gpu_and_how_far_a_start_is_changes_no_file() -> None:
+    """The run's own file tells; a node's changes with the machine alone."""
+    told = status(RUNNING)
+    device = DeviceStatus(uuid="GPU-1", model="RTX A6000")
+    held = replace(device, holder="crossing/0001-detect", busy="python (pid 4711)")
+
+    def files(one: DeviceStatus, *, cpus: float, now: str | None) -> dict[str, str]:
+        nodes = tuple(replace(node, devices=(one,), cpus_used=cpus, memory_used=int(cpus)) for node in told.nodes)
+        projects = tuple(replace(p, runs=tuple(replace(run, now=now) for run in p.runs)) for p in told.projects)
+        return fold(replace(told, nodes=nodes, projects=projects))
+
+    assert files(device, cpus=0.0, now=None) == files(held, cpus=4.0, now="pulled 3 of 8 GiB")
+    assert "pulled" not in str(files(held, cpus=4.0, now="pulled 3 of 8 GiB"))
 
 
 def test_silence_alone_changes_no_file() -> None:
