@@ -10,6 +10,7 @@ import pytest
 from reconciler.agent.ports import LogSummary, Runtime
 from reconciler.codec.log import LogLine, read_lines
 from reconciler.core.containers import Container, ContainerState, Order
+from reconciler.core.nodes import Gpu
 from reconciler.errors import StartFailed, Transient
 
 OrderMaker = Callable[..., Order]
@@ -74,6 +75,17 @@ def test_a_running_program_is_listed_with_its_key_and_boot(runtime: Runtime, mak
     assert (found.key, found.state, found.exit_code) == (order.key, ContainerState.RUNNING, None)
     assert found.boot == started.boot
     runtime.stop(found)
+
+
+@pytest.mark.parametrize("runtime", ["fake", "process"], indirect=True)  # of an engine with GPUs: tests/gpus
+def test_a_programs_gpus_are_in_use_until_it_has_ended(runtime: Runtime, make_order: OrderMaker) -> None:
+    order = make_order("sh", "-c", "sleep 60", gpus=(Gpu(uuid="GPU-1"), Gpu(uuid="GPU-2")))
+    container = start(runtime, order)
+    assert runtime.held()[order.key] == {"GPU-1", "GPU-2"}
+    assert [one.gpus for one in runtime.list() if one.key == order.key] == [("GPU-1", "GPU-2")]
+    runtime.stop(container)
+    runtime.wait(container)
+    assert order.key not in runtime.held()
 
 
 def test_stopping_ends_a_program_and_may_be_repeated(runtime: Runtime, make_order: OrderMaker) -> None:
