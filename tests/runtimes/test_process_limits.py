@@ -26,6 +26,7 @@ OrderMaker = Callable[..., Order]
 
 DELEGATED = delegation.find(settle=False)
 MIB = 2**20
+NO_LIMITS = {"memory": "0"}
 
 enforces = pytest.mark.skipif(len(DELEGATED.enforced) < 3, reason=f"limits that this machine lets us set: {DELEGATED}")
 has_groups = pytest.mark.skipif(not DELEGATED.places, reason=f"limits that this machine lets us set: {DELEGATED}")
@@ -112,7 +113,7 @@ def test_a_program_gets_the_processors_and_processes_that_were_asked_for(
     assert setting(container, "pids.max") == ["8192"]
     assert container.pid is not None
     assert all(str(container.pid) in (group / "cgroup.procs").read_text().split() for group in groups_of(container))
-    assert container.limits == {"cpus": "1.5", "pids": "8192"}  # no memory: the stage named none
+    assert container.limits == {"cpus": "1.5", "memory": "0", "pids": "8192"}
 
 
 @enforces
@@ -240,7 +241,7 @@ def test_a_program_runs_without_groups_and_its_limits_say_so(
 ) -> None:
     runtime = without_groups(tmp_path, share, delegated)
     ended = runtime.wait(runtime.start(make_order("sh", "-c", "exit 3", memory=64 * MIB), image_digest=None))
-    assert (ended.exit_code, ended.oom_killed, ended.limits) == (3, False, {})
+    assert (ended.exit_code, ended.oom_killed, ended.limits) == (3, False, NO_LIMITS)
     runtime.remove(ended)
     assert list(runtime.list()) == []
 
@@ -261,7 +262,7 @@ def test_a_state_of_an_earlier_version_is_read_and_its_program_adopted(
     earlier = {name: state[name] for name in state if name not in {"groups", "limits", "gpus", "oom_killed"}}
     path.write_text(json.dumps(earlier))
     (found,) = process_runtime.list()
-    assert found == replace(container, limits={}, gpus=())
+    assert found == replace(container, limits=NO_LIMITS, gpus=())
     process_runtime.stop(found)
     ended = process_runtime.wait(found)
     assert ended.state is ContainerState.EXITED

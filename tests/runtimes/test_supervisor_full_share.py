@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.adapters.process import supervisor
+from reconciler.adapters.process import watch as watching
 from reconciler.codec.log import read_lines
 from reconciler.codec.log_file import LogFile
 
 
-def watch(path: Path) -> tuple[supervisor.Watch, int]:
+def watch(path: Path) -> tuple[watching.Watch, int]:
     program = subprocess.Popen(
         ["sh", "-c", "echo one; echo two"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     signals, other_end = os.pipe()
-    return supervisor.Watch(program, LogFile(str(path)), 1.0, signals), other_end
+    return watching.Watch(program, LogFile(str(path)), 1.0, signals), other_end
 
 
 def fail(monkeypatch: pytest.MonkeyPatch, number: int, *, times: int) -> None:
@@ -30,10 +30,10 @@ def fail(monkeypatch: pytest.MonkeyPatch, number: int, *, times: int) -> None:
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(supervisor, "GIVE_UP", 0.0)
+    monkeypatch.setattr(watching, "GIVE_UP", 0.0)
 
 
-def run(path: Path) -> supervisor.Watch:
+def run(path: Path) -> watching.Watch:
     watched, other_end = watch(path)
     assert watched.run() == 0
     os.close(other_end)

@@ -11,7 +11,7 @@ hold for its stages, too. Only root may write there.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,15 +72,20 @@ def find(proc: Path = Path("/proc/self"), *, settle: bool = True) -> Delegation:
     if places := list(_older(mounts, memberships)):
         return Delegation(places=tuple(places))
     unified = next((mount for mount in mounts if mount.kind == "cgroup2"), None)
-    if unified is None:
-        has_older = any(mount.kind == "cgroup" for mount in mounts)
-        return Delegation(reason="cgroup v1 needs root" if has_older else "no cgroup file system is mounted")
-    own = unified.locate(memberships.get("", ""))
-    top = _highest(own, Path(unified.point)) if own is not None else None
+    own = unified.locate(memberships.get("", "")) if unified is not None else None
+    top = _highest(own, Path(unified.point)) if unified is not None and own is not None else None
     if top is None:
-        return Delegation(reason="the service needs Delegate=yes")
+        return Delegation(reason=_why_not({mount.kind for mount in mounts}))
     place = Place(path=str(top), unified=True, controllers=_handed_out(top, settle=settle))
     return Delegation(places=(place,))
+
+
+def _why_not(kinds: Set[str]) -> str:
+    if not kinds:
+        return "no cgroup file system is mounted"
+    if os.geteuid() == 0:
+        return "the cgroup file system can't be written, as in most containers"
+    return "the service needs Delegate=yes" if "cgroup2" in kinds else "cgroup v1 needs root"
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,7 +205,7 @@ class ProcessRuntime:
             oom_killed=found["oom_killed"],
             pid=found["program"]["pid"] if found["program"] is not None and not over else None,
             gpus=tuple(found["gpus"]),
-            limits=found["limits"],
+            limits={"memory": "0", **found["limits"]},  # 0: none, as engines say it
         )
 
     def _lives(self, found: state.State) -> bool:
