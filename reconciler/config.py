@@ -38,6 +38,8 @@ class Reserve:
 
     cpus: float = 0.0
     memory: int = 0
+    disk: int = 0
+    gpus: tuple[str, ...] = ()  # beginnings of UUIDs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

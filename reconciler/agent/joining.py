@@ -2,23 +2,23 @@
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import structlog
 
-from reconciler import __version__
 from reconciler.agent.inquiries import Ask
+from reconciler.agent.inventory import Stocktaking
 from reconciler.agent.namesake import next_start
 from reconciler.agent.observe import Identity
-from reconciler.agent.ports import Clock, Host, Runtime, Share
+from reconciler.agent.ports import Clock, Runtime, Share
 from reconciler.agent.tokens import new_token
 from reconciler.config import NodeConfig
 from reconciler.core.containers import Container, ContainerState, claim_key
 from reconciler.core.names import NodeName
-from reconciler.core.nodes import Capacity, NodeRecord
+from reconciler.core.nodes import NodeRecord
 from reconciler.core.placement import claims_of
 from reconciler.core.records import Released
-from reconciler.errors import BadInput, EngineUnavailable, Transient, WinslowError
+from reconciler.errors import BadInput, EngineUnavailable, WinslowError
 
 log = structlog.get_logger()
 
@@ -27,8 +27,7 @@ def join(
     identity: Identity,
     config: NodeConfig,
     share: Share,
-    host: Host,
-    runtime: Runtime,
+    stock: Stocktaking,
     clock: Clock,
     ask: Ask,
     *,
@@ -36,8 +35,10 @@ def join(
 ) -> None:
     """Publish this start's record. BadInput if another machine has the node's name."""
     uuid = share.identity()
+    number = next_start(share, clock, ask, identity, period=period)
+    offer = stock.first()
     record = NodeRecord(
-        number=next_start(share, clock, ask, identity, period=period),
+        number=number,
         token=new_token(),
         share=uuid,
         node=identity.name,
@@ -46,14 +47,16 @@ def join(
         boot=identity.boot,
         home=identity.home,
         runtime=identity.runtime,
-        capacity=_capacity(config, host),
+        capacity=offer.capacity,
+        inventory=offer.inventory,
         labels=config.labels,
-        versions={"winslow": __version__, **_runtime_versions(runtime)},
+        versions=offer.versions,
         pid=os.getpid(),
         health=advertised(config),
     )
     if not share.publish_node(record):
         raise BadInput(f"another reconciler started as '{identity.name}' at this moment; start only one")
+    stock.published(record)
     log.info("node_joined", node=identity.name, runtime=identity.runtime, share=uuid)
 
 
@@ -110,20 +113,3 @@ def _found(runtime: Runtime) -> Sequence[Container]:
     except EngineUnavailable as error:
         log.warning("engine_unavailable", error=str(error))
         return ()
-
-
-def _runtime_versions(runtime: Runtime) -> Mapping[str, str]:
-    try:
-        return runtime.check()
-    except Transient as error:
-        log.warning("engine_unavailable", error=str(error))
-        return {}
-
-
-def _capacity(config: NodeConfig, host: Host) -> Capacity:
-    reserve = config.reserve
-    return Capacity(
-        cpus=max(host.cpus() - reserve.cpus, 0.0),
-        memory=max(host.memory() - reserve.memory, 0),
-        gpus=tuple(host.gpus()),
-    )

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Clock, Heartbeat, NodeFiles, Share
-from reconciler.codec.heartbeat import heard, heard_remarks
+from reconciler.codec.heartbeat import heard, heard_availability, heard_remarks
 from reconciler.core.names import NodeName
 from reconciler.core.nodes import Node, Pulse, listen
 from reconciler.errors import ShareUnavailable
@@ -89,4 +89,6 @@ class Liveness:
             conditions=conditions,
             faults=faults,
             remarks=heard_remarks(files.heartbeat),
+            availability=heard_availability(files.heartbeat),
+            started_at=files.started_at,
         )

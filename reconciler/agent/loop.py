@@ -23,6 +23,7 @@ T = TypeVar("T")
 TICK = 1.0
 PUBLISH = 5.0
 WATCH = 2.0
+LOOK = 30.0
 BURST = 2.0
 """Seconds between two publications: transitions meanwhile become one commit; git leaves the machine to stages."""
 AFTER_CRASH = 5.0
@@ -105,6 +106,7 @@ class Loop:
                 "tick": self._tick(),
                 "publish": self._publish(),
                 "watch": self._watch(),
+                "inventory": self._take_stock(),
                 "hints": self._listen(hints),
                 **{one.name: self._follow(one, now) for one, now in self._follow_now.items()},
             }.items()
@@ -146,6 +148,13 @@ class Loop:
         while True:
             await self._call("watch", self._agent.watch, None)
             await asyncio.sleep(WATCH)
+
+    async def _take_stock(self) -> None:
+        """What the machine has; a driver that hangs stalls this alone."""
+        while True:
+            await asyncio.sleep(LOOK)
+            if await self._call("inventory", self._agent.take_stock, False):
+                self._beat_now()
 
     async def _fetch(self) -> None:
         while True:

@@ -15,6 +15,7 @@ from reconciler.agent.followers.following import Following
 from reconciler.agent.http import OpenClaim
 from reconciler.agent.images import NodeImages
 from reconciler.agent.inquiries import Ask, Inquiries, nobody_answers
+from reconciler.agent.inventory import Stocktaking
 from reconciler.agent.joining import hand_over, join
 from reconciler.agent.ledger_watch import LedgerWatch
 from reconciler.agent.liveness import Liveness
@@ -25,7 +26,7 @@ from reconciler.agent.ports import Clock, Fetched, Follower, Host, Observed, Run
 from reconciler.agent.publisher import Publisher
 from reconciler.agent.stopped import Stopped
 from reconciler.agent.workers import Job, Workers
-from reconciler.codec.heartbeat import WorksFrom, remarks, troubles
+from reconciler.codec.heartbeat import WorksFrom, availability, remarks, troubles
 from reconciler.config import NodeConfig
 from reconciler.core.containers import Container
 from reconciler.core.desired import Desired, Site
@@ -33,7 +34,7 @@ from reconciler.core.draft import Plan
 from reconciler.core.ledger import Ledger
 from reconciler.core.ledger_behind import told
 from reconciler.core.names import ProjectName
-from reconciler.core.nodes import Node, Remark
+from reconciler.core.nodes import Availability, Node, Remark
 from reconciler.core.placement import claims_of
 from reconciler.core.plan import plan
 from reconciler.core.report import report
@@ -95,6 +96,7 @@ class Agent:
         self._wake = wake
         self._workers = Workers(on_end=wake)
         self._containers = Containers(runtime, clock)
+        self._stock = Stocktaking(config, share=share, host=host, runtime=runtime, clock=clock, held=self._held_gpus)
         self._stopped = Stopped(config.local)
         self._images = NodeImages(runtime.images, share, clock, config)
         self._attempts = Attempts(
@@ -120,7 +122,7 @@ class Agent:
     def join(self) -> None:
         """Say on the share that this node is here, after making sure that no other machine has its name."""
         period = self.site().heartbeat.total_seconds()
-        join(self.identity, self.config, self._share, self._host, self._runtime, self._clock, self._ask, period=period)
+        join(self.identity, self.config, self._share, self._stock, self._clock, self._ask, period=period)
         self.beat()
 
     def leave(self) -> None:
@@ -170,7 +172,8 @@ class Agent:
         base = WorksFrom(fetched.desired.commit, fetched.followed).facts() if fetched.desired is not None else {}
         told = remarks(self._remarks())
         mine: dict[str, object] = {"node": self.config.name, "pid": os.getpid(), "every": period}
-        self._liveness.beat({**mine, **base, **said, **told}, period)
+        free = availability(self._availability())
+        self._liveness.beat({**mine, **base, **free, **said, **told}, period)
         self._inquiries.begin(self._silent(self._liveness.nodes()))
 
     def tick(self) -> bool:
@@ -217,6 +220,16 @@ class Agent:
         if self._images.is_look_due:
             wanted = wanted_images(desired, ledger)
             self._workers.start(Job("images", ProjectName(""), ""), lambda: self._images.look(wanted))
+
+    def take_stock(self) -> bool:
+        """Look at what the machine has; True if others were told of a change."""
+        return self._stock.renew()
+
+    def _held_gpus(self) -> frozenset[str]:
+        """By stages, as of the last look at the engine and the ledger."""
+        claims = claims_of(self._ledger, self.config.name) if self._ledger is not None else []
+        claimed = [run.claim.gpus for _, run in claims if run.claim is not None]
+        return frozenset(uuid for held in (*claimed, *self._containers.held().values()) for uuid in held)
 
     def publish(self) -> bool:
         return self._publisher.publish()
@@ -306,7 +319,12 @@ class Agent:
         if self._publisher.error:
             found.append(condition("PublishFailing", self._publisher.error))
         found += self.measured.conditions()
+        found += self._stock.gpus.conditions
         return (*found, *(one for following in self.following for one in following.conditions))
+
+    def _availability(self) -> Availability:
+        stock = self._stock
+        return Availability(busy=stock.gpus.busy, load=stock.load, reserved=self.last_plan.reserved)
 
     def _remarks(self) -> dict[ProjectName, Remark]:
         waiting = self.last_plan.waiting.items()

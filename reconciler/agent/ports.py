@@ -13,6 +13,7 @@ from reconciler.core.commit_status import CommitState
 from reconciler.core.containers import ClaimKey, Container, Order, Paths
 from reconciler.core.desired import Desired, Pull
 from reconciler.core.images import PullProgress
+from reconciler.core.devices import GpuLook
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
@@ -197,7 +198,7 @@ class Observed(Noting, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFiles:
-    """A node's start records and the bytes of its newest incarnation's heartbeat (None: it has none)."""
+    """A node's records and the bytes of its newest incarnation's heartbeat (None: it has none)."""
 
     records: tuple[NodeRecord, ...]
     heartbeat: bytes | None
@@ -205,7 +206,13 @@ class NodeFiles:
 
     @property
     def starts(self) -> frozenset[str]:
+        """Incarnations: of one start there is a record for each change of what the node offers."""
         return frozenset(record.incarnation for record in self.records)
+
+    @property
+    def started_at(self) -> datetime:
+        newest = self.records[-1].incarnation
+        return next(record.at for record in self.records if record.incarnation == newest)
 
 
 class Heartbeat(Protocol):
@@ -392,8 +399,22 @@ class Host(Protocol):
 
     def memory(self) -> int: ...
 
-    def gpus(self) -> Sequence[Gpu]:
-        """Every device that can be given to a stage, those with a fault too. May hang with a broken driver."""
+    def free_disk(self, path: Path) -> int:
+        """Bytes; 0: there is no such directory here."""
         ...
 
-    def inventory(self) -> Inventory: ...
+    def load(self) -> float:
+        """Share of the processors that was busy since the last question, 0 to 1, in tenths."""
+        ...
+
+    def gpus(self) -> Sequence[Gpu]:
+        """Every device that its driver can name, those with a fault too. May hang with a broken driver."""
+        ...
+
+    def look_at_gpus(self) -> GpuLook:
+        """The same, with all else that the drivers answer. May hang with a broken driver."""
+        ...
+
+    def inventory(self, places: Iterable[Path] = ()) -> Inventory:
+        """``places`` are directories whose file systems are told of, too. May hang with the share."""
+        ...

@@ -58,7 +58,12 @@ def _config(data: Data, folder: Path) -> NodeConfig:
 
 
 def _reserve(data: Data) -> Reserve:
-    return Reserve(cpus=float(data.get("cpus", 0.0)), memory=memory(data["memory"]) if "memory" in data else 0)
+    return Reserve(
+        cpus=float(data.get("cpus", 0.0)),
+        memory=memory(data["memory"]) if "memory" in data else 0,
+        disk=memory(data["disk"]) if "disk" in data else 0,
+        gpus=tuple(data.get("gpus", ())),
+    )
 
 
 def _docker(data: Data, folder: Path) -> DockerConfig:

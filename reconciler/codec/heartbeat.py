@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.core.names import Commit, ProjectName, Token
-from reconciler.core.nodes import Remark
+from reconciler.core.nodes import Availability, Remark
 from reconciler.core.status import Condition
 
 MOST, WIDTH = 5, 240
 """So many of each, so many characters of each: a heartbeat has a fixed size."""
+MOST_GPUS, WHO, MOST_IMAGES = 12, 40, 48
+"""What others rank this node by comes before what people read, and leaves room for it."""
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -77,6 +79,29 @@ def heard_remarks(content: bytes | None) -> Mapping[ProjectName, Remark]:
         ProjectName(name): Remark(str(reason), str(message), now.get(name, ""))
         for name, (reason, message) in pairs.items()
     }
+
+
+def availability(found: Availability) -> dict[str, object]:
+    """The facts to beat with; nothing of what is as usual."""
+    told: dict[str, object] = {
+        "load": found.load,
+        "busy": {gpu: who[:WHO] for gpu, who in sorted(found.busy.items())[:MOST_GPUS]},
+        "images": sorted(found.images)[:MOST_IMAGES],
+        "reserved": found.reserved[:WIDTH],
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+def heard_availability(content: bytes | None) -> Availability:
+    """As far as it can be read; of what is not said, as if all were free."""
+    facts = _facts(content)
+    load, images, reserved = facts.get("load"), facts.get("images"), facts.get("reserved")
+    return Availability(
+        busy=_texts(facts, "busy"),
+        images=frozenset(map(str, images)) if isinstance(images, list) else frozenset(),
+        load=min(max(float(load), 0.0), 1.0) if isinstance(load, int | float) else 0.0,
+        reserved=reserved if isinstance(reserved, str) else "",
+    )
 
 
 def _facts(content: bytes | None) -> Mapping[str, Any]:

@@ -54,6 +54,14 @@ class Inventory:
     engine: Mapping[str, str] = field(default_factory=dict)  # e.g. {"docker": "20.10.24", "cgroup": "2"}
 
 
+def described(before: Inventory, now: Inventory) -> Inventory:
+    """``now``, with the disks' sizes of ``before`` where they differ by little: some file systems breathe."""
+    sizes = {(disk.path, disk.kind): disk.size for disk in before.disks}
+    known = ((disk, sizes.get((disk.path, disk.kind), disk.size)) for disk in now.disks)
+    disks = (replace(disk, size=size) if abs(disk.size - size) < 0.1 * size else disk for disk, size in known)
+    return replace(now, disks=tuple(disks))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
     """What a node can give to stages: cpus, memory and disk in bytes, GPUs. Already minus the node's reserve."""
@@ -156,6 +164,7 @@ class Node:
     faults: Mapping[ProjectName, str] = field(default_factory=dict)  # what keeps a project from starting there
     remarks: Mapping[ProjectName, Remark] = field(default_factory=dict)  # about the runs that it has claimed
     availability: Availability = Availability()
+    started_at: datetime | None = None  # for people; None: when its last record was written
 
     def is_live(self, ttl: float) -> bool:
         return self.silent_for < ttl

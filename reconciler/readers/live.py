@@ -10,7 +10,7 @@ from reconciler.adapters.share import SharedDirectory
 from reconciler.adapters.share.rings import Rings
 from reconciler.agent.inquiries import Ask, Inquiries, nobody_answers
 from reconciler.agent.ports import Clock, Fetched, NodeFiles, Noting, Source
-from reconciler.codec.heartbeat import heard, heard_remarks
+from reconciler.codec.heartbeat import heard, heard_availability, heard_remarks
 from reconciler.codec.log import LogLine, progress_of, read_lines
 from reconciler.config import NodeConfig
 from reconciler.core.containers import claim_key
@@ -191,6 +191,8 @@ class LiveReader:
             conditions=conditions,
             faults=faults,
             remarks=heard_remarks(files.heartbeat),
+            availability=heard_availability(files.heartbeat),
+            started_at=files.started_at,
         )
 
     def _heard(self, before: Pulse | None, files: NodeFiles, now: float, period: float) -> Pulse:

@@ -7,7 +7,7 @@ Nothing runs by itself: ``lab.turn()`` lets every node beat and tick once and mo
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from reconciler.agent.ports import Fetched, Share
 from reconciler.codec.noted import noted
 from reconciler.config import NodeConfig
 from reconciler.core.desired import Desired, Pipeline, Project, Site
+from reconciler.core.devices import GpuLook
 from reconciler.core.ledger import ProjectHistory, Run
 from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Blob, Commit, NodeName, ProjectName, Token
@@ -63,7 +64,16 @@ class FakeHost:
     def gpus(self) -> Sequence[Gpu]:
         return self._gpus
 
-    def inventory(self) -> Inventory:
+    def free_disk(self, path: Path) -> int:
+        return 512 * GIB
+
+    def load(self) -> float:
+        return 0.0
+
+    def look_at_gpus(self) -> GpuLook:
+        return GpuLook(gpus=tuple(self._gpus))
+
+    def inventory(self, places: Iterable[Path] = ()) -> Inventory:
         return Inventory()
 
 

@@ -1,6 +1,6 @@
 """A workstation: clocks, engine, mount, clone, and a reconciler that a service manager starts again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from reconciler.agent.node import Agent
 from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Answer
 from reconciler.config import NodeConfig
+from reconciler.core.devices import GpuLook
 from reconciler.core.names import NodeName
 from reconciler.core.nodes import Gpu, Inventory
 from tests.fakes.build import GIB
@@ -79,7 +80,16 @@ class Machine:
     def gpus(self) -> Sequence[Gpu]:
         return ()
 
-    def inventory(self) -> Inventory:
+    def free_disk(self, path: Path) -> int:
+        return 512 * GIB
+
+    def load(self) -> float:
+        return 0.0
+
+    def look_at_gpus(self) -> GpuLook:
+        return GpuLook(gpus=tuple(self.gpus()))
+
+    def inventory(self, places: Iterable[Path] = ()) -> Inventory:
         return Inventory()
 
     # --- what happens to it ---

@@ -80,4 +80,4 @@ def name(config: NodeConfig) -> Sequence[Finding]:
     if not is_ours:
         told = f"another installation joined this share as {config.name} on {last.at:%d %b %Y %H:%M} UTC"
         return [warning(AREA, told, "if that machine is still in use, write another name in this node.yaml")]
-    return [ok(AREA, f"{config.name} is this installation's own name; it has started {len(files.records)} times")]
+    return [ok(AREA, f"{config.name} is this installation's own name; it has started {len(files.starts)} times")]
