@@ -324,7 +324,9 @@ class Agent:
 
     def _availability(self) -> Availability:
         stock = self._stock
-        return Availability(busy=stock.gpus.busy, load=stock.load, reserved=self.last_plan.reserved)
+        return Availability(
+            busy=stock.gpus.busy, images=self._images.marks, load=stock.load, reserved=self.last_plan.reserved
+        )
 
     def _remarks(self) -> dict[ProjectName, Remark]:
         waiting = self.last_plan.waiting.items()

@@ -144,7 +144,7 @@ def node_entry(desired: Desired, ledger: Ledger, node: Node) -> NodeStatus:
         labels={**node.record.labels, **policy.labels},
         drained=policy.drained,
         running=tuple(running),
-        started_at=node.record.at,
+        started_at=node.started_at or node.record.at,
         versions=node.record.versions,
         conditions=(
             *_draining(node.name, policy, running),
