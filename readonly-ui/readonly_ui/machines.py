@@ -90,7 +90,8 @@ def _inventory(node: NodeStatus, machine: Inventory) -> Iterator[tuple[str, Sequ
     yield "Engine", [f"{name} {value}" for name, value in sorted(machine.engine.items())]
     drivers = {(device.vendor, device.driver): None for device in node.devices if device.driver}
     yield "GPU driver", [f"{vendor} {driver}" for vendor, driver in drivers]
-    yield "Versions", [f"{name} {value}" for name, value in sorted(node.versions.items())]
+    versions = node.versions.items() - machine.engine.items()
+    yield "Versions", [f"{name} {value}" for name, value in sorted(versions)]
 
 
 def _speed(megabits: int) -> str:

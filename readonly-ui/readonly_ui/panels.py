@@ -13,7 +13,7 @@ from reconciler.core.status import DeviceStatus, NodeStatus, RunStatus
 
 SPANS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "month": timedelta(days=31)}
 SHARE = Axis(show=percent, top=1.0)
-RATE = Axis(show=lambda rate: f"{size(rate)}/s", base=1024)
+RATE = Axis(show=lambda rate: f"{size(rate)}/s", top=1024, base=1024)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
