@@ -140,6 +140,9 @@ class Remark:
     message: str
     now: str = ""  # what changes all the time, for those who look at this moment: never for git
 
+    def as_of_now(self) -> "Remark":
+        return replace(self, message=f"{self.message}: {self.now}", now="") if self.now else self
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Availability:

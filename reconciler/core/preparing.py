@@ -9,7 +9,7 @@ from reconciler.core.actions import PrepareImage
 from reconciler.core.decide import StartStage
 from reconciler.core.desired import Pipeline, Project, Pull, Stage
 from reconciler.core.draft import Draft
-from reconciler.core.fitting import busy, empty, never
+from reconciler.core.fleet import Fleet
 from reconciler.core.ledger import ProjectHistory, Run
 from reconciler.core.start import need_of_start
 
@@ -60,7 +60,7 @@ def _is_likely(draft: Draft, project: Project, history: ProjectHistory, start: S
         return False
     need = need_of_start(project, history, start)
     if run is not None and run.claim is not None and run.claim.node == me:
-        here = draft.fleet.offer(me)
-        return not (never(need, here) or busy(need, empty(here)))
+        alone = Fleet([node for node in draft.nodes if node.name == me], draft.desired, {}, ttl=draft.ttl)
+        return alone.first(need) is not None
     rank = draft.fleet.rank(need, me)
     return rank is not None and rank < LIKELY

@@ -190,7 +190,7 @@ class LiveReader:
             silent_for=silent_for,
             conditions=conditions,
             faults=faults,
-            remarks=heard_remarks(files.heartbeat),
+            remarks={project: said.as_of_now() for project, said in heard_remarks(files.heartbeat).items()},
             availability=heard_availability(files.heartbeat),
             started_at=files.started_at,
         )

@@ -46,6 +46,7 @@ CROSSING = ProjectName("crossing")
 A, B, C = NodeName("a"), NodeName("b"), NodeName("c")
 BOOT = "boot-1"
 EXACT = "image@sha256:" + "1" * 64
+RESOLVED: Mapping[WantedImage, str | None] = {WantedImage("image:1", pull): EXACT for pull in Pull}
 GIB = 2**30
 THREE = ("detect", "track", "report")
 
@@ -208,7 +209,7 @@ def me(name: str = "a", **fields: Any) -> Me:
         "now": NOW,
         "monotonic": 1000.0,
         "contained": frozenset({COMMIT}),
-        "images": {WantedImage("image:1", pull): EXACT for pull in Pull},
+        "images": RESOLVED,
     }
     return Me(name=NodeName(name), **{**defaults, **fields})
 

@@ -31,7 +31,7 @@ from reconciler.core.nodes import Node
 from reconciler.core.outcome import Verdict, judge
 from reconciler.core.plan import plan
 from reconciler.core.records import Claim, Deleted, Done, Failed, Purged, Released, RunCreated, RunRecord
-from tests.fakes.build import BOOT, EXACT, NOW, SHARE, a_container, header, me
+from tests.fakes.build import BOOT, EXACT, NOW, RESOLVED, SHARE, a_container, header, me
 
 
 def apply_to(ledger: Ledger, action: Action, token: str) -> Ledger:
@@ -151,7 +151,7 @@ class World:
             followed=frozenset(machine.logged),
             logged=frozenset(machine.logged),
             since=dict(machine.since),
-            images=dict(machine.images),
+            images={**RESOLVED, **machine.images},
         )
 
     def plan(self, name: NodeName) -> Plan:
