@@ -51,14 +51,6 @@ class GpuReadings(Protocol):
         ...
 
 
-class _NoGpus:
-    def readings(self) -> Sequence[GpuReading]:
-        return ()
-
-
-NO_GPUS: GpuReadings = _NoGpus()
-
-
 class Rings(Protocol):
     """The share's files of measurements. Errors: ShareUnavailable. May block for ever."""
 
@@ -168,7 +160,9 @@ class Measuring:
 
     def summary(self, container: Container, claim: Claim) -> Resources:
         watched = self._watched.get(container.key)
-        used = watched.recording.tally if watched else self._noted(container.key)
+        used = watched.recording.tally if watched else Tally()
+        if watched is None or not watched.recording.knows_earlier:
+            used = self._noted(container.key).merged(used)
         began, ended = container.started_at, container.ended_at
         held = (ended - began).total_seconds() if began and ended else None
         return resources(used, held=held, gpus=len(claim.gpus))

@@ -57,8 +57,13 @@ class Recording:
         self._own = self._own.merged(part)
 
     @property
+    def knows_earlier(self) -> bool:
+        """Has the file been looked at? What was measured before our own start is in it."""
+        return self._earlier is not None
+
+    @property
     def tally(self) -> Tally:
-        """What was used so far, also before our own start, once the file has told."""
+        """What was used so far, as far as we know."""
         return self._own if self._earlier is None else self._earlier.merged(self._own)
 
     def write(self) -> None:

@@ -215,6 +215,18 @@ def test_after_a_restart_a_run_goes_on_in_its_file_and_its_sum(node: Node) -> No
     assert recorded.rings[0].newest == 6
 
 
+def test_a_run_that_ends_before_the_restarted_node_has_opened_its_file_loses_nothing(node: Node) -> None:
+    node.running = [container()]
+    node.uses(Use(cpu=100.0, memory=500 * MIB))
+    node.sample(2)
+    node.write()
+    again = Node(node.share, running=node.running)
+    again.uses(Use(cpu=101.0, memory=MIB))
+    again.sample()
+    summary = again.measuring.summary(ended(again.running[0], 3600.0), claim())
+    assert (summary.peak_memory, summary.cpu_hours) == (500 * MIB, 101 / 3600)
+
+
 def test_of_a_run_that_ended_while_nobody_was_there_its_file_tells(node: Node) -> None:
     node.running = [container()]
     node.uses(Use(cpu=100.0, memory=500 * MIB))
