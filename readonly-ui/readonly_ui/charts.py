@@ -54,10 +54,12 @@ class Window:
         return max(self.ended - self.began, 1.0)
 
     @property
-    def moments(self) -> Sequence[str]:
-        """At the left, in the middle, at the right."""
+    def moments(self) -> Mapping[float, str]:
+        """Column -> what it says. The middle of an odd time would be no round number."""
         half, whole = duration(timedelta(seconds=self.span / 2)), duration(timedelta(seconds=self.span))
-        return (f"{whole} ago", half, "now") if self.until_now else ("start", half, whole)
+        if self.until_now:
+            return {0.0: f"{whole} ago", WIDTH / 2: half, float(WIDTH): "now"}
+        return {0.0: "start", float(WIDTH): whole}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ def chart(id_: str, title: str, times: Times, lines: Sequence[Line], window: Win
         title=title,
         lines=drawn,
         levels={HEIGHT * (1 - part): axis.show(top * part) for part in (0.0, 0.5, 1.0)},
-        moments=dict(zip((0.0, WIDTH / 2, float(WIDTH)), window.moments, strict=True)),
+        moments=window.moments,
     )
 
 

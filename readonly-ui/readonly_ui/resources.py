@@ -80,7 +80,10 @@ def _moved(name: str, first: int | None, did_first: str, second: int | None, did
 
 
 def _hours(hours: float, of: str) -> str:
-    return f"{hours:.1f} {of}-hours" if hours >= 0.95 else f"{60 * hours:.0f} {of}-minutes"
+    if hours >= 0.95:
+        return f"{hours:.1f} {of}-hours"
+    minutes = 60 * hours
+    return _counted(round(minutes), f"{of}-minute") if minutes >= 1.5 else _counted(round(60 * minutes), f"{of}-second")
 
 
 def _mean_cpus(run: RunStatus, hours: float) -> str:
@@ -88,4 +91,4 @@ def _mean_cpus(run: RunStatus, hours: float) -> str:
     if run.started_at is None or run.ended_at is None or run.requires is None:
         return ""
     took = (run.ended_at - run.started_at).total_seconds() / 3600
-    return f"{hours / took:.1f} of {run.requires.cpus:g} cpus on average" if took > 0.01 else ""
+    return f"{hours / took:.1f} of {_counted(run.requires.cpus, 'cpu')} on average" if took > 0.01 else ""
