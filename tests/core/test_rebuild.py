@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 from itertools import count
 
 import pytest
@@ -148,7 +149,7 @@ def test_people_read_the_same_of_its_runs_as_before() -> None:
     ledger, _ = rebuilt(FINISHED)
     before, after = published(FINISHED), published(ledger)
     for was, now in zip(before.projects[0].runs, after.projects[0].runs, strict=True):
-        own = {"environment": {}, "sources": {}, "secrets": {}}
+        own: dict[str, Any] = {"environment": {}, "sources": {}, "secrets": {}}
         assert replace(now, **own, is_last=was.is_last) == replace(was, **own)
 
 
