@@ -191,10 +191,10 @@ def _start(
     request: Next | None,
     history: ProjectHistory,
 ) -> Decision:
-    environment = run_environment(desired, pipeline, stage, project, request)
-    missing = [name for name in stage.requires_environment if name not in environment]
-    if missing:
-        return _environment_missing(project, stage, request, history, missing)
+    if stage.requires_environment:
+        environment = run_environment(desired, pipeline, stage, project, request)
+        if missing := [name for name in stage.requires_environment if name not in environment]:
+            return _environment_missing(project, stage, request, history, missing)
     base = _as_base(history, request.base) if request and request.base else base_of(stage, pipeline, history)
     if base is not None and base.run in history.lost_files:
         return _files_lost(pipeline, stage, base, history)

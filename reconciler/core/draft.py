@@ -106,8 +106,20 @@ class Draft:
     heads: int = 0  # stages that wait and were met so far
     kept: dict[NodeName, str] = field(default_factory=dict)  # nodes that are kept free, and for which run
     reserved: str = ""  # the run for which this node is
+    ttl: float = field(init=False)  # the site's, in seconds
+    live: frozenset[NodeName] = field(init=False)
+    _by_name: dict[NodeName, Node] = field(init=False)
     _fleet: Fleet | None = field(default=None, init=False)
     _limits: Limits | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """What thousands of projects ask for is worked out once."""
+        self.ttl = self.desired.site.ttl.total_seconds()
+        self.live = frozenset(node.name for node in self.nodes if node.is_live(self.ttl))
+        self._by_name = {node.name: node for node in self.nodes}
+
+    def node(self, name: NodeName) -> Node | None:
+        return self._by_name.get(name)
 
     @property
     def fleet(self) -> Fleet:
@@ -152,7 +164,3 @@ class Draft:
     def is_behind(self, history: ProjectHistory) -> bool:
         """Does our clone lack the newest commit that somebody acted on? Then our view of what people want is older."""
         return history.last_commit is not None and history.last_commit not in self.me.contained
-
-    @property
-    def ttl(self) -> float:
-        return self.desired.site.ttl.total_seconds()

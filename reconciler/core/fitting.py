@@ -3,14 +3,16 @@
 Reasons are published: none counts seconds or anything else that would be different at every look.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from reconciler.core.desired import NodePolicy, Requires
 from reconciler.core.gpus import choose_gpus, givable, idle, too_few_free, too_few_of_a_kind
 from reconciler.core.names import NodeName
-from reconciler.core.nodes import Capacity, Node
+from reconciler.core.nodes import Capacity, Gpu, Node
 from reconciler.core.used import Used
+
+NOTHING = Used()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def taking(found: Offer, requires: Requires, gpus: tuple[str, ...]) -> Offer:
 
 def empty(found: Offer) -> Offer:
     """The node once everything on it has ended. Its faulty GPUs stay faulty."""
-    return replace(found, used=Used(), held=Used(), kept=None, idle=idle(found.capacity.gpus, Used()))
+    return replace(found, used=NOTHING, held=NOTHING, kept=None, idle=idle(found.capacity.gpus, NOTHING))
 
 
 def limited(capacity: Capacity, policy: NodePolicy) -> Capacity:
@@ -87,8 +89,8 @@ def limited(capacity: Capacity, policy: NodePolicy) -> Capacity:
     )
 
 
-def never(need: Need, found: Offer) -> str:
-    """Why the node could not take it even if it were idle; empty if it could."""
+def never(need: Need, found: Offer, fitting: Sequence[Gpu]) -> str:
+    """Why the node could not take it even if it were idle; empty if it could. ``fitting``: GPUs of the right kind."""
     requires, record, capacity = need.requires, found.node.record, found.capacity
     for name, value in requires.labels.items():
         if found.labels.get(name) != value:
@@ -99,16 +101,16 @@ def never(need: Need, found: Offer) -> str:
         return "runs containers, but the stage names no image"
     if requires.disk and not capacity.disk:
         return f"how much disk it has free is not known, needs {gib(requires.disk)}"
-    if requires.gpus.count and (why := too_few_of_a_kind(capacity.gpus, requires.gpus)):
+    if requires.gpus.count and (why := too_few_of_a_kind(capacity.gpus, fitting, requires.gpus)):
         return why
-    return _short(requires, capacity, Used())
+    return _short(requires, capacity, NOTHING)
 
 
-def busy(need: Need, found: Offer) -> str:
+def busy(need: Need, found: Offer, fitting: Sequence[Gpu]) -> str:
     """Why the node, that could take it otherwise, can't do so now; empty if it can."""
-    if why := _lacking(need.requires, found.capacity, found.used):
+    if why := _lacking(need.requires, found.capacity, fitting, found.used):
         return why
-    if found.kept is not None and _lacking(need.requires, found.capacity, found.held):
+    if found.kept is not None and _lacking(need.requires, found.capacity, fitting, found.held):
         return f"kept free for {found.kept_for}, which has waited longer"
     return ""
 
@@ -125,20 +127,22 @@ def _unavailable(node: Node, policy: NodePolicy, ttl: float) -> str:
     return ""
 
 
-def _lacking(requires: Requires, capacity: Capacity, used: Used) -> str:
+def _lacking(requires: Requires, capacity: Capacity, fitting: Sequence[Gpu], used: Used) -> str:
     if why := _short(requires, capacity, used):
         return why
-    return too_few_free(capacity.gpus, requires.gpus, used) if requires.gpus.count else ""
+    return too_few_free(capacity.gpus, fitting, requires.gpus, used) if requires.gpus.count else ""
 
 
 def _short(requires: Requires, capacity: Capacity, used: Used) -> str:
     """Of cpus, memory or disk. Nothing is too little for nothing, however much is given away."""
     if requires.cpus > capacity.cpus - used.cpus + 1e-9:
         return f"{max(capacity.cpus - used.cpus, 0):g} of {capacity.cpus:g} cpus free, needs {requires.cpus:g}"
-    for what, wanted, there, given in (
-        ("memory", requires.memory, capacity.memory, used.memory),
-        ("disk", requires.disk, capacity.disk, used.disk),
-    ):
-        if wanted and wanted > there - given:
-            return f"{gib(there - given)} of {gib(there)} {what} free, needs {gib(wanted)}"
+    if requires.memory and requires.memory > capacity.memory - used.memory:
+        return _sizes("memory", capacity.memory, used.memory, requires.memory)
+    if requires.disk and requires.disk > capacity.disk - used.disk:
+        return _sizes("disk", capacity.disk, used.disk, requires.disk)
     return ""
+
+
+def _sizes(what: str, there: int, given: int, wanted: int) -> str:
+    return f"{gib(there - given)} of {gib(there)} {what} free, needs {gib(wanted)}"

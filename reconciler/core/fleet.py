@@ -12,9 +12,9 @@ from itertools import groupby
 
 from reconciler.core.desired import Desired, NodePolicy, Requires, Strategy
 from reconciler.core.fitting import Need, Offer, busy, empty, keeping, never, offer, taking
-from reconciler.core.gpus import is_wanted, kind
+from reconciler.core.gpus import kind, of_kind
 from reconciler.core.names import NodeName
-from reconciler.core.nodes import Node
+from reconciler.core.nodes import Gpu, Node
 from reconciler.core.score import Score, compared, score
 from reconciler.core.used import Used
 
@@ -118,8 +118,12 @@ class Fleet:
     def keeper(self, need: Need, among: Iterable[NodeName]) -> NodeName | None:
         """The node to keep free: the one that would be wasted least. The same for all who look, whatever runs now."""
         idle = {name: empty(self._offers[name]) for name in among if name in self._view(need).roomy}
-        fitting = {name: score(need, found, Strategy.SPREAD) for name, found in idle.items() if not busy(need, found)}
-        worth = {name: (one.idle_gpus, one.gpu_memory, one.fullness) for name, one in fitting.items()}
+        worth = {}
+        for name, found in idle.items():
+            fitting = of_kind(found.capacity.gpus, need.requires.gpus)
+            if not busy(need, found, fitting):
+                one = score(need, found, fitting, Strategy.SPREAD)
+                worth[name] = (one.idle_gpus, one.gpu_memory, one.fullness)
         return min(worth, key=lambda name: (worth[name], _hash(f"{need.seed}/{name}")), default=None)
 
     def _change(self, node: NodeName, found: Offer) -> None:
@@ -159,12 +163,12 @@ class _View:
             self._nobody = None
             if (before := self.scores.pop(name, None)) is not None:
                 del self.order[bisect_left(self.order, (before, name))]
-            why = self._refusal(found)
-            if why:
+            fitting = of_kind(found.capacity.gpus, self._need.requires.gpus)
+            if why := self._refusal(found, fitting):
                 self.refused[name] = why
                 continue
             self.refused.pop(name, None)
-            self.scores[name] = score(self._need, found, self._strategy)
+            self.scores[name] = score(self._need, found, fitting, self._strategy)
             entry = (self.scores[name], name)
             self.order.append(entry) if is_first else insort(self.order, entry)
         if is_first:
@@ -201,17 +205,15 @@ class _View:
             self._nobody = Placement(refused=dict(self.refused), ever=self._ever, hint=hint)
         return self._nobody
 
-    def _refusal(self, found: Offer) -> str:
-        wanted = self._need.requires.gpus
-        if wanted.count:
-            self._most_gpus = max(self._most_gpus, sum(is_wanted(gpu, wanted) for gpu in found.capacity.gpus))
-        if why := never(self._need, found):
+    def _refusal(self, found: Offer, fitting: Sequence[Gpu]) -> str:
+        self._most_gpus = max(self._most_gpus, len(fitting))
+        if why := never(self._need, found, fitting):
             return why
         self._ever = True
         if found.unavailable:
             return found.unavailable
         self.roomy.add(found.node.name)
-        return busy(self._need, found)
+        return busy(self._need, found, fitting)
 
 
 def _alike(need: Need) -> object:

@@ -15,16 +15,24 @@ NAMED = 3
 
 
 def choose_gpus(capacity: Capacity, requires: Requires, used: Used) -> tuple[str, ...]:
-    """UUIDs of the devices to use: the smallest that fit, so that big ones are left to who needs them.
-
-    Who shares goes where somebody shares already. Fewer than asked for: it does not fit.
-    """
+    """UUIDs of the devices to use. Fewer than asked for: it does not fit."""
     wanted = requires.gpus
+    return tuple(gpu.uuid for gpu in chosen(of_kind(givable(capacity.gpus), wanted), wanted, used))
+
+
+def chosen(fitting: Sequence[Gpu], wanted: Gpus, used: Used) -> list[Gpu]:
+    """The smallest free ones, so that big ones are left to who needs them; who shares goes where others share."""
     if not wanted.count:
-        return ()
-    free = [gpu for gpu in givable(capacity.gpus) if is_free(gpu, wanted, used)]
-    free.sort(key=lambda gpu: (gpu.uuid not in used.shared, gpu.memory, gpu.uuid))
-    return tuple(gpu.uuid for gpu in free[: wanted.count])
+        return []
+    free = [gpu for gpu in fitting if is_free(gpu, wanted, used)]
+    if len(free) > 1:
+        free.sort(key=lambda gpu: (gpu.uuid not in used.shared, gpu.memory, gpu.uuid))
+    return free[: wanted.count]
+
+
+def of_kind(gpus: Sequence[Gpu], wanted: Gpus) -> list[Gpu]:
+    """Those that the stage could use if they were free."""
+    return [gpu for gpu in gpus if is_wanted(gpu, wanted)] if wanted.count else []
 
 
 def givable(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
@@ -38,13 +46,14 @@ def is_wanted(gpu: Gpu, wanted: Gpus) -> bool:
     return (
         gpu.vendor == wanted.vendor
         and gpu.memory >= wanted.memory
-        and wanted.model.lower() in gpu.model.lower()
+        and (not wanted.model or wanted.model.lower() in gpu.model.lower())
         and (not wanted.capability or capability(gpu.capability) >= capability(wanted.capability))
     )
 
 
 def is_free(gpu: Gpu, wanted: Gpus, used: Used) -> bool:
-    if gpu.fault or gpu.uuid in used.gpus or gpu.uuid in used.busy or not is_wanted(gpu, wanted):
+    """``gpu`` is one that the stage could use."""
+    if gpu.fault or gpu.uuid in used.gpus or gpu.uuid in used.busy:
         return False
     promised = used.shared.get(gpu.uuid, 0)
     return not promised or (is_shared(wanted) and promised + wanted.memory <= gpu.memory)
@@ -70,22 +79,20 @@ def capability(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else ()
 
 
-def too_few_of_a_kind(gpus: Sequence[Gpu], wanted: Gpus) -> str:
+def too_few_of_a_kind(gpus: Sequence[Gpu], fitting: Sequence[Gpu], wanted: Gpus) -> str:
     """Why even the idle node has too few; empty if it has enough."""
-    fitting = sum(is_wanted(gpu, wanted) for gpu in gpus)
-    if fitting >= wanted.count:
+    if len(fitting) >= wanted.count:
         return ""
     if not gpus:
         return f"has no GPUs, needs {wanted.count}"
-    if fitting == len(gpus):
+    if len(fitting) == len(gpus):
         return f"has {_count(len(gpus))}, needs {wanted.count}"
-    return f"{fitting} of {_count(len(gpus))} fit ({kind(wanted)}), needs {wanted.count}"
+    return f"{len(fitting)} of {_count(len(gpus))} fit ({kind(wanted)}), needs {wanted.count}"
 
 
-def too_few_free(gpus: Sequence[Gpu], wanted: Gpus, used: Used) -> str:
+def too_few_free(gpus: Sequence[Gpu], fitting: Sequence[Gpu], wanted: Gpus, used: Used) -> str:
     """Why too few of those that fit can be had now; empty if there are enough."""
-    fitting = [gpu for gpu in gpus if is_wanted(gpu, wanted)]
-    free = sum(is_free(gpu, wanted, used) for gpu in fitting)
+    free = sum([is_free(gpu, wanted, used) for gpu in fitting])
     if free >= wanted.count:
         return ""
     what = _count(len(fitting)) if len(fitting) == len(gpus) else f"{len(fitting)} fitting GPUs"

@@ -36,7 +36,7 @@ def pause(run: Run, me: NodeName) -> float:
 
 def lost_gpu(draft: Draft, run: Run, claim: Claim, key: ClaimKey) -> str:
     """Why a device of a claim that was not acted on yet can't be used now; empty if all can."""
-    node = next((node for node in draft.nodes if node.name == draft.me.name), None)
+    node = draft.node(draft.me.name)
     if not claim.gpus or node is None:
         return ""
     known = {gpu.uuid: gpu for gpu in node.record.capacity.gpus}

@@ -32,6 +32,8 @@ from reconciler.core.records import (
     SiteRecord,
 )
 
+_LIVES = (Deleted, Restored, Purged)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retired:
@@ -150,8 +152,10 @@ class ProjectHistory:
     @property
     def lifecycle(self) -> Deleted | Restored | Purged | None:
         """Whichever came last; None: it was never deleted."""
-        words = (record for record in reversed(self.records) if isinstance(record, Deleted | Restored | Purged))
-        return next(words, None)
+        for record in reversed(self.records):
+            if isinstance(record, _LIVES):
+                return record
+        return None
 
     @property
     def is_deleted(self) -> bool:

@@ -52,6 +52,8 @@ def unconfirmed(desired: Desired, ledger: Ledger, contained: Set[Commit] | None 
     ``contained`` as in ``Me``: of what our view is too old for nothing is said, yet it counts, for many may be back
     by now. None: we know of no newer view.
     """
+    if ledger.projects.keys() <= desired.projects.keys():
+        return frozenset()
     live = {name for name, history in ledger.projects.items() if history.records and not history.is_deleted}
     missing = {name for name in live.difference(desired.projects) if obstacle(desired, name) is None}
     if not are_many(len(missing), len(live)):
@@ -249,8 +251,7 @@ def _has_stopped(draft: Draft, name: ProjectName, history: ProjectHistory) -> bo
     if not me.engine_answers or any(key.project == name for key in mine):
         return False
     keeper = _keeper(run) if run is not None else None
-    live = {node.name for node in draft.nodes if node.is_live(draft.ttl)}
-    return keeper is None or keeper == me.name or keeper not in live
+    return keeper is None or keeper == me.name or keeper not in draft.live
 
 
 def _keeper(run: Run) -> NodeName | None:

@@ -28,7 +28,7 @@ from reconciler.core.nodes import Node
 from reconciler.core.placement import usage
 from reconciler.core.preparing import plan_preparing
 from reconciler.core.queue import in_order
-from reconciler.core.records import DesiredSeen
+from reconciler.core.records import Deleted, DesiredSeen, Purged
 from reconciler.core.requests import canonical
 from reconciler.core.start import plan_start
 from reconciler.core.supervise import supervise, sweep
@@ -66,12 +66,13 @@ def _plan_project(draft: Draft, name: ProjectName, held: Set[ProjectName]) -> No
     if name in draft.ledger.unreadable:
         draft.wait(name, records_unreadable(draft.ledger.unreadable[name]))
         return
-    if not history.is_purged:
+    lifecycle = history.lifecycle
+    if not isinstance(lifecycle, Purged):
         _publish_outputs(draft, name, history)
     if project is None:
         plan_absent(draft, name, held)
         return
-    if history.is_deleted:
+    if isinstance(lifecycle, Deleted | Purged):
         plan_return(draft, project, history)
         return
     up_to_date = _desired_is_recorded(draft, project, history)
@@ -88,12 +89,11 @@ def _plan_project(draft: Draft, name: ProjectName, held: Set[ProjectName]) -> No
 
 def _publish_outputs(draft: Draft, name: ProjectName, history: ProjectHistory) -> None:
     """The claimant copies an accepted run's output where people look for it; anybody does once it is dead."""
-    live = {node.name for node in draft.nodes if node.is_live(draft.ttl)}
     for run in history.runs:
-        if run.phase is not RunPhase.SUCCEEDED or run.output_published or run.last_claim is None:
+        if run.output_published or run.phase is not RunPhase.SUCCEEDED or run.last_claim is None:
             continue
         owner = run.last_claim.node
-        if owner == draft.me.name or (draft.nodes and owner not in live):
+        if owner == draft.me.name or (draft.nodes and owner not in draft.live):
             draft.actions.append(PublishOutput(project=name, run=run, because="RunSucceeded"))
 
 

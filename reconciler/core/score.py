@@ -3,12 +3,13 @@
 A part decides only among nodes that are equal in all before it. See docs/placement.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from reconciler.core.desired import Strategy
 from reconciler.core.fitting import Need, Offer
-from reconciler.core.gpus import choose_gpus
+from reconciler.core.gpus import chosen
+from reconciler.core.nodes import Gpu
 
 STEPS = 4
 """The measured load counts in quarters: else it would decide everything, and differently at every look."""
@@ -35,16 +36,15 @@ WORDS: Mapping[str, str] = {
 }
 
 
-def score(need: Need, found: Offer, strategy: Strategy) -> Score:
-    """Of a node that fits. ``away`` counts as 1 here: it is not the same for all that need the same."""
+def score(need: Need, found: Offer, fitting: Sequence[Gpu], strategy: Strategy) -> Score:
+    """Of a node that can take it. ``away`` counts as 1 here: it is not the same for all that need the same."""
     requires, capacity, used = need.requires, found.capacity, found.used
-    chosen = choose_gpus(capacity, requires, used)
-    memory = sum(gpu.memory for gpu in capacity.gpus if gpu.uuid in chosen) if chosen else 0
+    gpus = chosen(fitting, requires.gpus, used)
     cpus = (used.cpus + requires.cpus) / max(capacity.cpus, 0.001)
     fullness = max(cpus, (used.memory + requires.memory) / capacity.memory if capacity.memory else 0.0)
     return Score(
-        idle_gpus=len(found.idle.difference(chosen)),
-        gpu_memory=memory,
+        idle_gpus=len(found.idle.difference([gpu.uuid for gpu in gpus])),
+        gpu_memory=sum([gpu.memory for gpu in gpus]),
         pull=int(_has_to_pull(need, found)),
         away=1,
         fullness=round(fullness if strategy is Strategy.SPREAD else -fullness, 2),

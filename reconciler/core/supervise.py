@@ -141,7 +141,7 @@ def _runs(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: Co
 def _anothers(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
     """Leave a living owner alone, and one that answers; on evidence that it is gone take its place."""
     site = draft.desired.site
-    owner = next((node for node in draft.nodes if node.name == claim.node), None)
+    owner = draft.node(claim.node)
     ttl, period = ttl_of(run, site), site.heartbeat.total_seconds()
     stands = standing(owner, claim, ttl=ttl, period=period) if owner is not None else Standing.LIVES
     if owner is not None and stands is Standing.ANSWERS:
