@@ -74,9 +74,10 @@ class Faults:
     def lose_power(self, machine: Machine) -> Healing:
         machine.lose_power(removing=self._chance.random() < 0.5)
         self._judge_health()
-        return lambda: self._power_on(machine)
+        return lambda: self.power_on(machine)
 
-    def _power_on(self, machine: Machine) -> None:
+    def power_on(self, machine: Machine) -> None:
+        """Also for the first time: from then on it hears others."""
         if not machine.is_on and machine.name == machine.node:  # a copy stays where it was thrown
             machine.power_on()
             self._cut_off.discard(machine)  # its new mount finds another way

@@ -5,6 +5,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from reconciler.agent.ports import Answer
@@ -84,7 +85,7 @@ class Site:
     def live(self) -> None:
         """Trouble, then peace."""
         for machine in self.facts.machines:
-            self.tasks.after(self.chance.uniform(0, 2), machine.power_on)
+            self.tasks.after(self.chance.uniform(0, 2), partial(self.faults.power_on, machine))
         self.faults.plan()
         for _ in range(self.setting.edits):
             self.tasks.after(self.chance.uniform(1, self.setting.trouble), self.people.edit)
