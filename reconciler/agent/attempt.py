@@ -8,7 +8,9 @@ from reconciler.agent.containers import Containers
 from reconciler.agent.images import NodeImages
 from reconciler.agent.inputs import Inputs
 from reconciler.agent.measuring import UNMEASURED, Measured
-from reconciler.agent.ports import Clock, Host, Runtime, Share
+from reconciler.agent.inventory import Stocktaking
+from reconciler.agent.ports import Clock, Runtime, Share
+from reconciler.agent.provenance import gpus_used, versions
 from reconciler.agent.reuse import Reuse
 from reconciler.agent.secrets import Secrets
 from reconciler.agent.stopped import Stopped
@@ -39,7 +41,7 @@ class Attempts:
         runtime: Runtime,
         containers: Containers,
         clock: Clock,
-        host: Host,
+        stock: Stocktaking,
         stopped: Stopped,
         images: NodeImages,
         measured: Measured = UNMEASURED,
@@ -50,7 +52,7 @@ class Attempts:
         self._runtime = runtime
         self._containers = containers
         self._clock = clock
-        self._host = host
+        self._stock = stock
         self._stopped = stopped
         self._images = images
         self._secrets = Secrets(config.secrets_dir)
@@ -134,6 +136,8 @@ class Attempts:
             log=summary.pointer,
             resources=self._measured.summary(container, claim),
             inputs=self._inputs.found(project, claim),
+            gpus=gpus_used(claim.gpus, self._stock.gpus.offered),
+            versions=versions(self._stock.record),
         )
         fields = {name: getattr(facts, name) for name in Outcome.__dataclass_fields__}
         record: Done | Failed = Done(**fields)
@@ -174,11 +178,13 @@ class Attempts:
         )
 
     def _devices(self, claim: Claim) -> tuple[Gpu, ...]:
-        """The devices that the claim holds, as they are now."""
-        here = {gpu.uuid: gpu for gpu in self._host.gpus()} if claim.gpus else {}
-        missing = [uuid for uuid in claim.gpus if uuid not in here]
-        if missing:
-            raise GpuLost(f"the GPU {missing[0]} is no longer there; look at it with nvidia-smi")
+        """The claim's devices as last looked at: a broken driver might not answer for ever."""
+        here = {gpu.uuid: gpu for gpu in self._stock.gpus.offered}
+        for uuid in claim.gpus:
+            if uuid not in here:
+                raise GpuLost(f"the GPU {uuid} is no longer there, or node.yaml keeps it from stages")
+            if here[uuid].fault:
+                raise GpuLost(f"the GPU {uuid} can't be used now: {here[uuid].fault}")
         return tuple(here[uuid] for uuid in claim.gpus)
 
     def _value(self, name: str, value: str | Secret) -> str:

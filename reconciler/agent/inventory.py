@@ -77,6 +77,11 @@ class Stocktaking:
         )
         return self._now(Offer(capacity=capacity))
 
+    @property
+    def record(self) -> NodeRecord | None:
+        """What the others know of this node."""
+        return self._record
+
     def published(self, record: NodeRecord) -> None:
         self._record = record
 

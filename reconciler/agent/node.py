@@ -100,7 +100,7 @@ class Agent:
         self._stopped = Stopped(config.local)
         self._images = NodeImages(runtime.images, share, clock, config)
         self._attempts = Attempts(
-            config, share, runtime, self._containers, clock, host, self._stopped, self._images, measured
+            config, share, runtime, self._containers, clock, self._stock, self._stopped, self._images, measured
         )
         self._applier = Applier(
             share, runtime, self._containers, self._attempts, self._workers, clock, self._stopped, self._images

@@ -17,7 +17,7 @@ from reconciler.core.images import PullProgress
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token
-from reconciler.core.nodes import Gpu, Inventory, NodeRecord
+from reconciler.core.nodes import Inventory, NodeRecord
 from reconciler.core.records import (
     Claim,
     InputFile,
@@ -407,12 +407,8 @@ class Host(Protocol):
         """Share of the processors that was busy since the last question, 0 to 1, in tenths."""
         ...
 
-    def gpus(self) -> Sequence[Gpu]:
-        """Every device that its driver can name, those with a fault too. May hang with a broken driver."""
-        ...
-
     def look_at_gpus(self) -> GpuLook:
-        """The same, with all else that the drivers answer. May hang with a broken driver."""
+        """Every device, those with a fault too, and what the drivers say of them. May hang with a broken driver."""
         ...
 
     def inventory(self, places: Iterable[Path] = ()) -> Inventory:
