@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 from itertools import count
+from typing import Any
 
 import pytest
 
