@@ -30,6 +30,7 @@ from reconciler.core.actions import (
     StopContainer,
 )
 from reconciler.core.containers import ClaimKey, claim_key
+from reconciler.core.draft import WantedImage
 from reconciler.core.names import ProjectName
 from reconciler.core.watchdog import SUSPECT, TIMED_OUT
 from reconciler.errors import EngineUnavailable, FilesLeft, ShareUnavailable, Superseded, TryLater, WinslowError
@@ -160,6 +161,7 @@ class Applier:
     def _create_run(self, action: CreateRun) -> bool:
         """RUN, and having won it, its first CLAIM. A crash in between leaves a run that anybody may claim."""
         record = replace(action.record, token=new_token())
+        self._images.forget(WantedImage(record.image or "", record.pull))
         if not self._share.publish_project(action.project, record):
             return True
         log.info("run_created", project=action.project, run=record.run, stage=record.stage, because=action.because)

@@ -26,7 +26,7 @@ from reconciler.errors import StartFailed, TryLater, WinslowError
 log = structlog.get_logger()
 
 FRESH = 60.0
-"""Seconds for which it holds which image a tag is."""
+"""Seconds for which an answer may wait for the plan that asked for it: a tick takes long on a busy share."""
 
 LOOK = 60.0
 """Seconds between two looks at all images."""
@@ -111,6 +111,10 @@ class NodeImages:
             raise
         self._unresolved.pop(wanted, None)
         self._resolved[wanted] = digest, self._clock.monotonic() + FRESH
+
+    def forget(self, wanted: WantedImage) -> None:
+        """A run was bound to the answer: the next one asks again, for somebody may have pushed meanwhile."""
+        self._resolved.pop(wanted, None)
 
     def provide(self, project: ProjectName, run: Run, claim: Claim) -> str | None:
         """The image of our claim, present now: by which reference its container is made. Superseded while it pulls."""

@@ -7,6 +7,7 @@ import pytest
 from reconciler.adapters.docker.engine import Engine
 from reconciler.adapters.docker.images import DockerImages
 from reconciler.config import DockerConfig
+from tests.bad_input.conftest import Site, make_site
 from tests.images.registry import Bench, Registry, running
 
 
@@ -61,3 +62,14 @@ def images(make_images: MakeImages, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     monkeypatch.setenv("HOME", str(tmp_path))
     return make_images(DockerConfig())
+
+
+@pytest.fixture
+def site(tmp_path: Path, engine: docker.DockerClient) -> Iterator[Site]:
+    """No node runs yet. At the end no log may hold a traceback."""
+    del engine
+    root = tmp_path / "site"
+    root.mkdir()
+    made = make_site(root)
+    yield made
+    made.end()
