@@ -154,7 +154,7 @@ def _slots(content: bytes, shape: Shape, ring: int) -> Iterator[tuple[int, Row]]
         offset = begin + index * size
         number, time, *values = packer.unpack_from(content, offset)
         data = content[offset : offset + packer.size]
-        if number == 0 or number % count != index or content[offset + packer.size : offset + size] != _check(data):
+        if number == 0 or content[offset + packer.size : offset + size] != _check(data):
             continue
         yield number, Row(time, _scaled(values[:width], units), _scaled(values[-width:], units))
 

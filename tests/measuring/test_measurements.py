@@ -74,6 +74,15 @@ def test_whatever_the_clock_does_little_is_kept_back_and_the_newest_row_is_the_l
     assert rings[0].newest == len(times)
 
 
+def test_a_clock_that_stands_still_makes_no_step_endless() -> None:
+    """Its rows are kept in memory until they are folded."""
+    rings = tuple(Ring(one) for one in SMALL)
+    for _ in range(5000):
+        rings, _ = add(rings, row(100))
+    assert max(len(ring.unfolded) for ring in rings) <= 60
+    assert rings[2].newest > 0
+
+
 @given(TIMES, st.integers(min_value=0, max_value=5000))
 def test_a_series_goes_forward_in_time_and_ends_with_the_newest_row(times: list[int], since: int) -> None:
     found = record(*map(row, times))
