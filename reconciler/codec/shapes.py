@@ -31,6 +31,7 @@ from reconciler.core.desired import (
     StageOverride,
     Strategy,
     Then,
+    Unchanged,
     Webhook,
     Workspace,
 )
@@ -238,6 +239,7 @@ def _next(data: Data) -> Next:
         then=Then(data.get("then", Then.CONTINUE)),
         environment=environment(data.get("environment")),
         pins=_pins(data.get("pins", {})),
+        unchanged=Unchanged(data.get("unchanged", Unchanged.RUN)),
         id=data.get("id"),
     )
 

@@ -69,6 +69,13 @@ class Then(StrEnum):
     PAUSE = "pause"
 
 
+class Unchanged(StrEnum):
+    """What becomes of a request for a stage that says ``skip_unchanged``, if nothing has changed."""
+
+    RUN = "run"
+    SKIP = "skip"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpus:
     count: int = 0
@@ -153,6 +160,7 @@ class Next:
     then: Then = Then.CONTINUE
     environment: Environment = field(default_factory=dict)
     pins: Pins = Pins()
+    unchanged: Unchanged = Unchanged.RUN  # who asks for a stage mostly wants to see it run
     id: str | None = None
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reconciler.core.desired import Environment, EnvironmentValue, Next, Pins, Project, Secret, Then
+from reconciler.core.desired import Environment, EnvironmentValue, Next, Pins, Project, Secret, Then, Unchanged
 from reconciler.core.ledger import ProjectHistory, Run, RunPhase
 from reconciler.core.names import RunNumber, StageName
 from reconciler.core.records import DesiredSeen
@@ -25,6 +25,7 @@ def canonical(request: Next) -> str:
         "then": None if request.then is Then.CONTINUE else request.then.value,
         "environment": environment or None,
         "pins": pins_of(request.pins) or None,
+        "unchanged": None if request.unchanged is Unchanged.RUN else request.unchanged.value,
         "id": request.id,
     }
     present = {name: value for name, value in fields.items() if value is not None}
@@ -52,6 +53,7 @@ def line_of(request: Next) -> str:
     fields += [f"environment: {yaml_environment(request.environment)}"] if request.environment else []
     pins = pins_of(request.pins)
     fields += [f"pins: {json.dumps(pins, ensure_ascii=False)}"] if pins else []  # YAML reads it, too
+    fields += [] if request.unchanged is Unchanged.RUN else [f"unchanged: {request.unchanged}"]
     fields += [] if request.id is None else [f"id: {yaml_word(request.id)}"]
     return "next: {" + ", ".join(fields) + "}"
 

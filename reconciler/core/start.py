@@ -2,7 +2,7 @@
 
 from reconciler.core.actions import CreateRun, PublishRun
 from reconciler.core.decide import StartStage, Wait
-from reconciler.core.desired import Pins, Project, Requires, Stage, Then
+from reconciler.core.desired import Pins, Project, Requires, Stage, Then, Unchanged
 from reconciler.core.draft import Draft
 from reconciler.core.environment import run_environment
 from reconciler.core.fitting import Need
@@ -123,7 +123,7 @@ def new_run(draft: Draft, project: Project, history: ProjectHistory, start: Star
         network=stage.network,
         on_suspect=stage.on_suspect,
         shm_size=stage.shm_size,
-        skip_unchanged=stage.skip_unchanged,
+        skip_unchanged=stage.skip_unchanged and (start.request is None or start.request.unchanged is Unchanged.SKIP),
         base=start.base,
         is_last=stage.name == pipeline.stages[-1].name,
     )

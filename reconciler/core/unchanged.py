@@ -16,9 +16,9 @@ PROCESS = "process"
 def reusable(history: ProjectHistory, created: RunCreated, inputs: Sequence[InputFile], *, runtime: str) -> Run | None:
     """The newest succeeded run whose files are what ``created`` would make from ``inputs`` on this runtime.
 
-    None where the stage does not say ``skip_unchanged``, and for a run that a person asked for: they want it to run.
+    None for a run that does not say ``skip_unchanged``, as most do that a person asked for: they want them to run.
     """
-    if not created.skip_unchanged or created.request is not None:
+    if not created.skip_unchanged:
         return None
     done = (run for run in reversed(history.runs) if run.phase is RunPhase.SUCCEEDED and run.number < created.run)
     found = (run for run in done if run.number not in history.lost_files)

@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.adapters.share import SharedDirectory
 from reconciler.adapters.share.files import MountedFiles
+from reconciler.core.desired import Unchanged
 from reconciler.core.ledger import Run, RunPhase
 from reconciler.core.records import Done
 from tests.fakes.build import CROSSING, a_next
@@ -66,6 +67,15 @@ def test_who_asks_for_a_stage_by_name_gets_it_run(bench: Bench) -> None:
     through_once(bench)
     bench.ask(a_next("detect", 2))
     assert outcome(bench.ended(3)).reused is None
+    assert bench.started() == [1, 2, 3]
+
+
+def test_who_goes_through_the_pipeline_again_runs_only_what_has_to(bench: Bench) -> None:
+    bench.stages = (*bench.stages, skipping("track"))
+    bench.begin()
+    bench.ended(3)
+    bench.ask(a_next("detect", 3, unchanged=Unchanged.SKIP))
+    assert [outcome(bench.ended(number)).reused for number in (4, 5)] == [2, 3]
     assert bench.started() == [1, 2, 3]
 
 
