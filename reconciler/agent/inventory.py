@@ -79,20 +79,23 @@ class Stocktaking:
 
     @property
     def record(self) -> NodeRecord | None:
-        """What the others know of this node."""
+        """What the others know of this node; None: not yet anything, or they listen to another one of its name."""
         return self._record
 
     def published(self, record: NodeRecord) -> None:
         self._record = record
 
-    def renew(self) -> bool:
-        """Look, and publish what has changed; True if it did. What the share would not take is tried again first."""
+    def renew(self, *, is_forgotten: bool = False) -> bool:
+        """Look, and publish what has changed; True if it did. What the share would not take is tried again first.
+
+        If the share has forgotten our last record, that very one is put back.
+        """
         last = self._record
         if last is None:
             return False
         self.gpus.look(LATER)
         self.load = self._host.load()
-        record = self._draft or self._changed(last)
+        record = self._draft or (last if is_forgotten else self._changed(last))
         if record is None:
             return False
         self._draft = record

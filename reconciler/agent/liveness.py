@@ -6,31 +6,42 @@ while our own writes succeed.
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from reconciler.agent.patience import Patience
 from reconciler.agent.ports import Clock, Heartbeat, NodeFiles, Share
 from reconciler.codec.heartbeat import heard, heard_availability, heard_remarks
 from reconciler.core.names import NodeName
-from reconciler.core.nodes import Node, Pulse, listen
+from reconciler.core.nodes import Node, NodeRecord, Pulse, listen
 from reconciler.errors import ShareUnavailable
 
 
 class Liveness:
     """Thread-safe to read; ``beat`` is called by one thread."""
 
-    def __init__(self, share: Share, clock: Clock, patience: Patience, name: NodeName, incarnation: str) -> None:
+    def __init__(
+        self,
+        share: Share,
+        clock: Clock,
+        patience: Patience,
+        name: NodeName,
+        incarnation: str,
+        last_record: Callable[[], NodeRecord | None] = lambda: None,
+    ) -> None:
+        """``last_record`` is the newest that this node has published."""
         self._share = share
         self._clock = clock
         self._patience = patience
         self._name = name
         self._incarnation = incarnation
+        self._last_record = last_record
         self._heartbeat: Heartbeat | None = None
         self._pulses: dict[NodeName, Pulse] = {}
         self._lock = threading.Lock()
         self._nodes: tuple[Node, ...] = ()
         self.error = ""
         self.superseded = ""
+        self.is_forgotten = False  # the share has lost our record: restored from a backup, or exported without sync
 
     def nodes(self) -> tuple[Node, ...]:
         with self._lock:
@@ -71,11 +82,15 @@ class Liveness:
         nodes = tuple(self._node(name, files) for name, files in sorted(found.items()))
         with self._lock:
             self._nodes = nodes
-        mine = found.get(self._name)
-        if mine is not None and mine.records[-1].incarnation != self._incarnation:
-            newer = mine.records[-1]
+        self._look_for_namesakes(found.get(self._name))
+
+    def _look_for_namesakes(self, mine: NodeFiles | None) -> None:
+        """Whoever started after us has a record above ours; an older start's says only that ours is gone."""
+        newest, last = mine.records[-1] if mine is not None else None, self._last_record()
+        self.is_forgotten = last is not None and (newest is None or newest.number < last.number)
+        if newest is not None and newest.incarnation != self._incarnation and not self.is_forgotten:
             self.superseded = (
-                f"another reconciler started as '{self._name}' (pid {newer.pid}, boot {newer.boot[:8]}); "
+                f"another reconciler started as '{self._name}' (pid {newest.pid}, boot {newest.boot[:8]}); "
                 "a node's name belongs to one machine: give this one another name in node.yaml"
             )
 

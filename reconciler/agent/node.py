@@ -107,7 +107,9 @@ class Agent:
         )
         self._ask = ask
         self._inquiries = Inquiries(ask, clock)
-        self._liveness = Liveness(share, clock, patience, config.name, self.identity.incarnation)
+        self._liveness = Liveness(
+            share, clock, patience, config.name, self.identity.incarnation, lambda: self._stock.record
+        )
         self._publisher = Publisher(share, observed, clock, self.look)
         self.following = tuple(Following(follower, self._publisher) for follower in followers)
         self._ledger: Ledger | None = None
@@ -223,7 +225,7 @@ class Agent:
 
     def take_stock(self) -> bool:
         """Look at what the machine has; True if others were told of a change."""
-        return self._stock.renew()
+        return self._stock.renew(is_forgotten=self._liveness.is_forgotten)
 
     def _held_gpus(self) -> frozenset[str]:
         """By stages, as of the last look at the engine and the ledger."""
