@@ -155,7 +155,7 @@ class NodeImages:
             return
         self._look_at = self._clock.monotonic() + LOOK
         here = self._images.listed()
-        self._pulled.keep(image.id for image in here)
+        self._pulled.keep({image.id for image in here})
         self._fill = self._images.fill()
         removed = self._make_room(self._images, here, wanted)
         self._present = present([image for image in here if image not in removed], wanted)

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from pathlib import Path
 
@@ -38,10 +38,10 @@ class PulledImages:
             if (before := self._read().get(image)) is not None:
                 self._write({**self._read(), image: PulledImage(names=before.names, used_at=at)})
 
-    def keep(self, here: Iterable[str]) -> None:
+    def keep(self, here: Set[str]) -> None:
         """Forget those that are gone, by whomever."""
         with self._lock:
-            left = {image: one for image, one in self._read().items() if image in set(here)}
+            left = {image: one for image, one in self._read().items() if image in here}
             if left != self._read():
                 self._write(left)
 

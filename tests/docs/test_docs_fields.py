@@ -45,9 +45,13 @@ def fields(found: Schema, common: Schema, before: str = "") -> Iterator[str]:
         elif inner.get("properties"):
             yield from fields(inner, common, f"{path}.")
         elif inner.get("additionalProperties", {}) and inner["additionalProperties"].get("type") == "object":
-            yield from fields(inner["additionalProperties"], common, f"{path}.<{name.removesuffix('s')}>.")
+            yield from fields(inner["additionalProperties"], common, f"{path}.<{one_of(name)}>.")
         else:
             yield path
+
+
+def one_of(name: str) -> str:
+    return f"{name.removesuffix('ies')}y" if name.endswith("ies") else name.removesuffix("s")
 
 
 def differences(section: Section, wanted: set[str]) -> dict[str, list[str]]:

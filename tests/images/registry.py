@@ -145,7 +145,7 @@ class Bench:
                     made.addfile(entry, io.BytesIO(content))
         loaded.seek(0)
         self.names.add(name)
-        list(self.engine.api.load_image(loaded))
+        list(self.engine.api.load_image(loaded))  # type: ignore[no-untyped-call]
 
     def forget(self, name: str) -> None:
         """Every name of the image's repository on this engine, and with them the image."""
@@ -158,7 +158,7 @@ class Bench:
 
     def has(self, name: str) -> bool:
         try:
-            self.engine.api.inspect_image(name)
+            self.engine.api.inspect_image(name)  # type: ignore[no-untyped-call]
         except ImageNotFound:
             return False
         return True
