@@ -17,6 +17,7 @@ from reconciler.adapters.docker.engine import (
     words,
 )
 from reconciler.adapters.docker.events import watch
+from reconciler.adapters.docker.facts import facts
 from reconciler.adapters.docker.found import created_container, found_container
 from reconciler.adapters.docker.held import holders, require_free
 from reconciler.adapters.docker.images import DockerImages
@@ -66,7 +67,7 @@ class DockerRuntime:
 
     def check(self) -> Mapping[str, str]:
         with self._engine.asked() as api:
-            return {"docker": str(api.version()["Version"])}
+            return facts(api.info())
 
     def start(self, order: Order, *, image_digest: str | None) -> Container:
         if order.image is None:
