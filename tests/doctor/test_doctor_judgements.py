@@ -65,7 +65,9 @@ def test_an_engine_without_live_restore_is_warned_of() -> None:
 def test_gpus_without_their_runtime_are_warned_of() -> None:
     info = {"ServerVersion": "27", "LiveRestoreEnabled": True, "Runtimes": {"runc": {}}}
     assert [f.area for f in engine.judge(info, has_gpus=True) if f.level is Level.WARNING] == ["gpu"]
-    assert all(f.level is Level.OK for f in engine.judge({**info, "Runtimes": {"nvidia": {}}}, has_gpus=True))
+    listed = {"DiscoveredDevices": [{"Source": "cdi", "ID": "nvidia.com/gpu=0"}]}
+    for way in ({"Runtimes": {"nvidia": {}}}, listed):
+        assert all(f.level is Level.OK for f in engine.judge({**info, **way}, has_gpus=True))
 
 
 @pytest.fixture

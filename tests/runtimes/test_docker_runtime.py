@@ -105,6 +105,8 @@ def test_containers_are_labelled_and_hardened(
         "winslow.token": key.token,
         "winslow.node": "lab-1",
         "winslow.boot": container.boot,
+        "winslow.gpus": "",
+        "winslow.gpus.shared": "false",
     }
     assert (host["NetworkMode"], host["CapDrop"], host["SecurityOpt"]) == ("none", ["ALL"], ["no-new-privileges"])
     assert (host["AutoRemove"], host["RestartPolicy"]["Name"], host["Init"]) == (False, "no", True)

@@ -21,8 +21,12 @@ WORK = 600
 CONNECTIONS = 64
 """A stage holds up to three: its end and two streams of its log."""
 
-GPU_GONE = r"unknown device|nvml error|driver error|unresolvable CDI device"
-"""What NVIDIA's parts below the engine say of a device that was there when it was claimed."""
+GPU_GONE = (
+    r"nvidia-container-cli.*(unknown device|nvml error|driver error)"  # of NVIDIA's hook
+    r"|unresolvable CDI device"
+    r"|adding custom device"  # the file of one of AMD's
+)
+"""What is said below the engine of a device that was there when it was claimed."""
 
 LOST = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 

@@ -55,7 +55,7 @@ def docker(config: NodeConfig) -> Sequence[Finding]:
         return [problem(AREA, str(error))]
     finally:
         engine.close()
-    return judge(info, has_gpus=bool(LinuxHost().gpus()))
+    return judge(info, has_gpus=any(gpu.vendor == "nvidia" for gpu in LinuxHost().gpus()))
 
 
 def judge(info: Mapping[str, Any], *, has_gpus: bool) -> list[Finding]:
@@ -79,7 +79,7 @@ def judge(info: Mapping[str, Any], *, has_gpus: bool) -> list[Finding]:
                 advice="boot it with cgroup_enable=memory swapaccount=1, or accept that a stage may take more",
             )
         )
-    if has_gpus and not any(name in NVIDIA for name in info.get("Runtimes") or {}):
+    if has_gpus and not (any(name in NVIDIA for name in info.get("Runtimes") or {}) or _lists_gpus(info)):
         found.append(
             warning(
                 "gpu",
@@ -88,3 +88,8 @@ def judge(info: Mapping[str, Any], *, has_gpus: bool) -> list[Finding]:
             )
         )
     return found
+
+
+def _lists_gpus(info: Mapping[str, Any]) -> bool:
+    """By its own device interface (CDI)."""
+    return any(str(one.get("ID")).startswith("nvidia.com/gpu=") for one in info.get("DiscoveredDevices") or ())
