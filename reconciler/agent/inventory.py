@@ -25,7 +25,7 @@ from reconciler.errors import Transient
 
 log = structlog.get_logger()
 
-FIRST, LATER = 60.0, 30.0
+FIRST, LATER = 40.0, 30.0
 """Seconds for the drivers' answer: one that nobody has asked since the boot takes its time."""
 AT_LEISURE = 300.0
 """Seconds between two looks at what hardly ever changes and nothing is decided by."""

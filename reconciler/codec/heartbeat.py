@@ -99,7 +99,7 @@ def heard_availability(content: bytes | None) -> Availability:
     return Availability(
         busy=_texts(facts, "busy"),
         images=frozenset(map(str, images)) if isinstance(images, list) else frozenset(),
-        load=min(max(float(load), 0.0), 1.0) if isinstance(load, int | float) else 0.0,
+        load=float(load) if isinstance(load, int | float) and 0 <= load <= 1 else 0.0,
         reserved=reserved if isinstance(reserved, str) else "",
     )
 

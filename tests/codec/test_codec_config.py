@@ -20,7 +20,7 @@ listen: 127.0.0.1:9464
 advertise: lab-2.example:9464
 hook_token_file: token
 secrets_dir: /etc/winslow/secrets
-reserve: {cpus: 1, memory: 2GiB}
+reserve: {cpus: 1, memory: 2GiB, disk: 10GiB, gpus: [GPU-5c1a07d2]}
 docker: {user: "1000:1000", host: "unix:///var/run/docker.sock", shm_size: 1GiB, stop_grace: 5s}
 process: {environment: {CUDA_HOME: /opt/cuda}, stop_grace: 0s}
 """
@@ -46,7 +46,7 @@ def test_a_whole_configuration_is_read_with_paths_from_its_directory(
         advertise="lab-2.example:9464",
         hook_token_file=tmp_path / "etc/token",
         secrets_dir=Path("/etc/winslow/secrets"),
-        reserve=Reserve(cpus=1.0, memory=2 << 30),
+        reserve=Reserve(cpus=1.0, memory=2 << 30, disk=10 << 30, gpus=("GPU-5c1a07d2",)),
         docker=DockerConfig(
             user="1000:1000", host="unix:///var/run/docker.sock", shm_size=1 << 30, stop_grace=timedelta(seconds=5)
         ),
@@ -83,6 +83,17 @@ def test_a_variable_that_chooses_gpus_is_refused(tmp_path: Path) -> None:
         f"{path}:7:5: the name 'CUDA_VISIBLE_DEVICES' in process.environment chooses GPUs, and Winslow alone does "
         "that: leave it out, and write how many the stage needs in requires.gpus"
     )
+
+
+@pytest.mark.parametrize("gpus", ["2", "[0]", '["0"]', "[GPU-]", '["GPU-5c1a07d2, GPU-00"]', "[all]"])
+def test_reserved_gpus_are_named_by_uuid_alone(tmp_path: Path, gpus: str) -> None:
+    """Numbers change with every card that is put in; the wrong GPU would be given away."""
+    path = tmp_path / "node.yaml"
+    path.write_text(f"version: 1\nname: a\nstate: {{url: /srv/a.git}}\nshare: /mnt\nreserve: {{gpus: {gpus}}}\n")
+    with pytest.raises(BadInput) as refused:
+        load_config(path)
+    assert str(refused.value).startswith(f"{path}:5:")
+    assert "GPU" in str(refused.value) or "list" in str(refused.value)
 
 
 def test_a_missing_file_is_told_what_to_write(tmp_path: Path) -> None:

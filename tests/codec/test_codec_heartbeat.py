@@ -1,12 +1,26 @@
 """Remarks on runs travel in heartbeats, which anybody may have written."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from reconciler.codec.heartbeat import MOST, WIDTH, heard_remarks, remarks
+from reconciler.adapters.share.heartbeat import HeartbeatFile
+from reconciler.codec.heartbeat import (
+    MOST,
+    MOST_GPUS,
+    MOST_IMAGES,
+    WIDTH,
+    availability,
+    heard,
+    heard_availability,
+    heard_remarks,
+    remarks,
+    troubles,
+)
 from reconciler.core.names import ProjectName
-from reconciler.core.nodes import Remark
+from reconciler.core.nodes import Availability, Remark
+from reconciler.core.status import condition
 
 ULM = ProjectName("ulm")
 
@@ -27,3 +41,46 @@ def test_a_heartbeat_has_room_for_a_few_short_ones() -> None:
 )
 def test_what_cannot_be_read_says_nothing(content: bytes | None) -> None:
     assert heard_remarks(content) == {}
+
+
+def test_what_others_rank_a_node_by_is_heard_as_it_was_said() -> None:
+    said = Availability(
+        busy={"GPU-1": "python (pid 4711)"}, images=frozenset({"0a1b2c3d"}), load=0.7, reserved="crossing/3"
+    )
+    assert heard_availability(json.dumps(availability(said)).encode()) == said
+    assert availability(Availability()) == {}
+
+
+def test_the_most_that_a_node_says_leaves_room_for_what_people_read(tmp_path: Path) -> None:
+    said = Availability(
+        busy={f"GPU-{n:08x}-0000-4000-8000-{n:012x}": "x" * 200 for n in range(64)},
+        images=frozenset(f"{n:08x}" for n in range(1000)),
+        load=0.3,
+        reserved="p" * 200,
+    )
+    beat = HeartbeatFile(tmp_path / "heartbeat")
+    told = troubles([condition("GpuFaulty", "x" * 300)], {})
+    beat.beat({"node": "a", "commit": "0" * 64, "followed": "0" * 32, **availability(said), **told})
+    content = (tmp_path / "heartbeat").read_bytes()
+    heard_of = heard_availability(content)
+    assert (len(heard_of.busy), len(heard_of.images), heard_of.load) == (MOST_GPUS, MOST_IMAGES, 0.3)
+    assert "GpuFaulty" in heard(content)[0]
+    beat.close()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"{",
+        b"[]",
+        b'{"busy": [], "images": 3, "load": "high", "reserved": 7}',
+        b'{"busy": null, "images": null, "load": null}',
+        b'{"load": NaN}',
+        b'{"load": true, "images": "abc"}',
+    ],
+)
+def test_an_odd_heartbeat_makes_nobody_busy(content: bytes | None) -> None:
+    found = heard_availability(content)
+    assert (found.busy, found.images, found.reserved) == ({}, frozenset(), "")
+    assert 0.0 <= found.load <= 1.0
