@@ -52,10 +52,15 @@ def secrets(config: NodeConfig) -> Sequence[Finding]:
 
 
 def gpus() -> Sequence[Finding]:
-    found = LinuxHost().gpus()
+    look = LinuxHost().look_at_gpus()
+    faults = [look.fault] if look.fault else [*look.nameless]
+    faults += [f"{gpu.model} {gpu.uuid}: {gpu.fault}" for gpu in look.gpus if gpu.fault]
+    found = [problem("gpu", fault, "until then no stage gets it") for fault in faults]
+    if sound := [gpu for gpu in look.gpus if not gpu.fault]:
+        told = ", ".join(f"{gpu.model} ({gpu.memory / 2**30:.0f} GiB, {gpu.uuid})" for gpu in sound)
+        found.append(ok("gpu", f"the driver lists {told}"))
     if found:
-        told = ", ".join(f"{gpu.model} ({gpu.memory / 2**30:.0f} GiB)" for gpu in found)
-        return [ok("gpu", f"the driver lists {told}")]
+        return found
     if any(_is_nvidia(device) for device in Path("/sys/bus/pci/devices").glob("*")):
         told = "an NVIDIA card is plugged in, and its driver lists none: GPU stages will not come here"
         return [problem("gpu", told, "look at nvidia-smi and dmesg; after an upgrade of the driver reboot")]
