@@ -15,7 +15,7 @@ from reconciler.config import NodeConfig
 from reconciler.core.containers import ClaimKey
 from reconciler.core.desired import Pull
 from reconciler.core.draft import Me, WantedImage
-from reconciler.core.images import PullProgress, familiar, image_mark
+from reconciler.core.image_names import PullProgress, familiar, image_mark
 from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
 from reconciler.core.records import Claim

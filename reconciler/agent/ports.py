@@ -13,7 +13,7 @@ from reconciler.core.commit_status import CommitState
 from reconciler.core.containers import ClaimKey, Container, Order, Paths
 from reconciler.core.desired import Desired, Pull
 from reconciler.core.devices import GpuLook
-from reconciler.core.images import PullProgress
+from reconciler.core.image_names import PullProgress
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.ledger_behind import Noted
 from reconciler.core.names import Commit, NodeName, ProjectName, RecordNumber, ShareId, Token

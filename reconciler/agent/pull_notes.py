@@ -4,7 +4,7 @@ from collections.abc import MutableMapping
 
 from reconciler.agent.ports import Clock, Share
 from reconciler.core.containers import ClaimKey, claim_key
-from reconciler.core.images import PullProgress
+from reconciler.core.image_names import PullProgress
 from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
 from reconciler.core.records import Claim

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from reconciler.core.desired import Strategy
 from reconciler.core.fitting import Need, Offer
 from reconciler.core.gpus import chosen
+from reconciler.core.image_names import image_mark
 from reconciler.core.nodes import Gpu
 
 STEPS = 4
@@ -60,5 +61,6 @@ def compared(one: Score, best: Score, strategy: Strategy) -> str:
 
 
 def _has_to_pull(need: Need, found: Offer) -> bool:
-    is_container = found.node.record.runtime == "docker" and need.image is not None
-    return is_container and need.image not in found.node.availability.images
+    if found.node.record.runtime != "docker" or need.image is None:
+        return False
+    return image_mark(need.image) not in found.node.availability.images

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.core.desired import Desired
-from reconciler.core.images import familiar
+from reconciler.core.image_names import familiar
 from reconciler.core.ledger import Ledger, ProjectHistory, RunPhase
 from reconciler.core.names import ProjectName
 

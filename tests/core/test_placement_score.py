@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from reconciler.core.desired import Gpus, Requires, Site, Strategy
 from reconciler.core.fitting import Need
 from reconciler.core.fleet import Fleet, Placement
+from reconciler.core.image_names import image_mark
 from reconciler.core.names import NodeName
 from reconciler.core.nodes import Availability, Node
 from reconciler.core.placement import place
@@ -32,7 +33,7 @@ def having(node: Node, **availability: object) -> Node:
     return replace(node, availability=Availability(**availability))  # type: ignore[arg-type]  # named by callers
 
 
-HERE = frozenset({"image:1"})
+HERE = frozenset({image_mark("image:1")})
 
 
 def test_the_node_that_would_leave_fewest_gpus_idle_comes_first() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from reconciler.agent.ports import ImageHere
 from reconciler.core.desired import Pull
-from reconciler.core.images import PullProgress, familiar, is_exact, repository
+from reconciler.core.image_names import PullProgress, familiar, is_exact, repository
 from reconciler.core.stored_images import LocalImage
 from reconciler.errors import StartFailed, WinslowError
 

@@ -14,7 +14,7 @@ from reconciler.adapters.docker.images import DockerImages
 from reconciler.config import DockerConfig
 from reconciler.config import Registry as Login
 from reconciler.core.desired import Pull
-from reconciler.core.images import PullProgress
+from reconciler.core.image_names import PullProgress
 from reconciler.errors import RegistryUnavailable, StartFailed, Superseded, Transient, TryLater
 from tests.images.conftest import MakeImages
 from tests.images.registry import PASSWORD, USER, Bench, Registry

@@ -9,7 +9,7 @@ import pytest
 from reconciler.core.actions import CreateRun, PrepareImage, ResolveImage
 from reconciler.core.desired import Pins, Pull, Requires
 from reconciler.core.draft import Plan, WantedImage
-from reconciler.core.images import PullProgress, familiar, image_mark, registry, repository
+from reconciler.core.image_names import PullProgress, familiar, image_mark, registry, repository
 from reconciler.core.plan import plan
 from reconciler.core.stored_images import LocalImage, PulledImage, present, removable, wanted_images
 from tests.fakes.build import (

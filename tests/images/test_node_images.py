@@ -12,7 +12,7 @@ from reconciler.agent.images import FRESH, UNPREPARED, NodeImages
 from reconciler.config import DockerConfig, NodeConfig
 from reconciler.core.desired import Pull
 from reconciler.core.draft import Me, WantedImage
-from reconciler.core.images import image_mark
+from reconciler.core.image_names import image_mark
 from reconciler.core.names import NodeName
 from reconciler.errors import RegistryUnavailable, StartFailed
 from tests.fakes.build import me

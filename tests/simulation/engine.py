@@ -7,7 +7,7 @@ from typing import Protocol
 from reconciler.agent.ports import ImageHere, LogSummary
 from reconciler.core.containers import ClaimKey, Container, ContainerState, Order
 from reconciler.core.desired import Pull
-from reconciler.core.images import PullProgress
+from reconciler.core.image_names import PullProgress
 from reconciler.core.records import LogPointer
 from reconciler.core.stored_images import LocalImage
 from reconciler.errors import EngineUnavailable, Transient

@@ -10,7 +10,7 @@ from docker import auth
 from docker.errors import DockerException
 
 from reconciler.config import Registry
-from reconciler.core.images import registry
+from reconciler.core.image_names import registry
 from reconciler.errors import RegistryUnavailable
 
 PAUSE = 30.0

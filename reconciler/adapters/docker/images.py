@@ -15,7 +15,7 @@ from reconciler.adapters.docker.registry import absent, registry_failed, silent
 from reconciler.agent.ports import ImageHere
 from reconciler.config import DockerConfig
 from reconciler.core.desired import Pull
-from reconciler.core.images import familiar, is_exact, repository
+from reconciler.core.image_names import familiar, is_exact, repository
 from reconciler.core.stored_images import LocalImage
 from reconciler.errors import StartFailed, TryLater
 

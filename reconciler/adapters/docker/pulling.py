@@ -15,7 +15,7 @@ from docker import auth
 from docker.errors import APIError, create_api_error_from_http_exception
 
 from reconciler.adapters.docker.registry import failure, registry_failed, silent
-from reconciler.core.images import PullProgress, familiar
+from reconciler.core.image_names import PullProgress, familiar
 
 SILENCE = 600.0
 """Seconds without a word, after which a pull is given up and tried again: unpacking on a slow disk takes a while."""

@@ -9,7 +9,7 @@ import re
 from docker.errors import APIError
 
 from reconciler.adapters.docker.engine import engine_failed, is_disk_full, words
-from reconciler.core.images import registry
+from reconciler.core.image_names import registry
 from reconciler.errors import RegistryUnavailable, StartFailed, WinslowError
 
 PAUSE = 30.0

@@ -29,7 +29,7 @@ from reconciler.codec.log import pointer_of
 from reconciler.codec.log_file import LogFile
 from reconciler.config import DockerConfig
 from reconciler.core.containers import ClaimKey, Container, ContainerState, Order
-from reconciler.core.images import is_exact
+from reconciler.core.image_names import is_exact
 from reconciler.core.labels import NODE, SHARE
 from reconciler.core.names import NodeName, ShareId
 from reconciler.core.stage_environment import require_inputs
