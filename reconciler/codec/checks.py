@@ -18,6 +18,7 @@ from reconciler.core.problems import Problem, Severity
 
 _ROOTS = ("resources", "input")
 _WAYS = ("webhook", "email", "command")
+_SHARE = "share: true needs the memory that the stage takes of each GPU; write for example memory: 8GiB beside it"
 
 
 def of_file(kind: Kind, document: Document, file: str) -> tuple[Problem, ...]:
@@ -56,6 +57,8 @@ def _stages(document: Document, file: str) -> Iterable[Problem]:
         if isinstance(gpus, dict) and "count" not in gpus:
             message = "the field 'count' is missing in requires.gpus; write for example count: 1"
             yield _at(document, ("stages", index, "requires", "gpus"), file, message)
+        if isinstance(gpus, dict) and gpus.get("share") and "memory" not in gpus:
+            yield _at(document, ("stages", index, "requires", "gpus", "share"), file, _SHARE)
 
 
 def _inputs(document: Document, file: str) -> Iterable[Problem]:
@@ -147,6 +150,11 @@ def of_project(document: Document, file: str, pipeline: Pipeline) -> Iterable[Pr
             key = document.key(("stages", name))
             message = _no_stage(pipeline.id, name, known)
             yield Problem(file=file, line=key.line, column=key.column, message=message)
+        gpus = data["stages"][name].get("requires", {}).get("gpus", 0)
+        found = pipeline.stage(name)
+        is_known = found is not None and found.requires.gpus.memory > 0
+        if isinstance(gpus, dict) and gpus.get("share") and "memory" not in gpus and not is_known:
+            yield _at(document, ("stages", name, "requires", "gpus", "share"), file, _SHARE)
     wanted = data.get("next", {}).get("stage")
     if wanted is not None and wanted not in known:
         yield _at(document, ("next", "stage"), file, _no_stage(pipeline.id, wanted, known))

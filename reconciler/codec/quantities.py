@@ -10,6 +10,7 @@ _BYTES = {"B": 1} | {
 }
 _PART = re.compile(r"([0-9.]+)([dhms])")
 _SIZE = re.compile(r"([0-9.]+) ?([A-Za-z]+)")
+_LIKE_A_SIZE = re.compile(r"\s*([0-9]{1,9})(?:[.,]([0-9]{1,3}))?\s*([kmgt])(i?)(?:b|bytes?)?\s*", re.IGNORECASE)
 
 
 def duration(text: str) -> timedelta:
@@ -24,6 +25,15 @@ def memory(text: str) -> int:
     if match is None:
         raise ValueError(f"not a size: {text!r}")
     return int(Decimal(match[1]) * _BYTES[match[2]])
+
+
+def meant_size(text: str) -> str:
+    """How a size in another spelling is written here: ``16GB`` for ``16 gb``; empty if nobody can tell."""
+    found = _LIKE_A_SIZE.fullmatch(text)
+    if found is None or not float(f"{found[1]}.{found[2] or 0}"):
+        return ""
+    part = f".{found[2]}" if found[2] else ""
+    return f"{found[1]}{part}{found[3].upper()}{found[4].lower()}B"
 
 
 def duration_text(length: timedelta) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonschema import ValidationError
 
+from reconciler.codec.quantities import meant_size
 from reconciler.codec.yaml import Document, Node
 from reconciler.core.problems import Problem
 
@@ -108,6 +109,8 @@ def _value_fault(path: Sequence[str | int], node: Node, error: ValidationError) 
     if isinstance(node.value, str) and "enum" in schema and not hidden:
         close = get_close_matches(node.value, [str(word) for word in schema["enum"]], n=1)
         message += f"; did you mean '{close[0]}'?" if close else ""
+    if isinstance(node.value, str) and schema.get("title") == "Memory" and (size := meant_size(node.value)):
+        message += f"; did you mean {size}?"
     if _wants_text(schema) and isinstance(node.value, bool | int | float):
         message += "; put it in quotes" if hidden else f'; write "{short(node.text)}" in quotes'
     return message
@@ -130,6 +133,8 @@ def _expected(error: ValidationError) -> str:
             what = "a whole number" + _bounds(schema)
         case "number":
             what = "a number" + _bounds(schema)
+        case ["integer", "object"]:
+            what = "a whole number" + _bounds(schema) + ", or a mapping such as {count: 1, memory: 8GiB}"
         case "boolean":
             what = "true or false"
         case "string":

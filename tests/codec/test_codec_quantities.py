@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from reconciler.codec.quantities import duration, memory
+from reconciler.codec.quantities import duration, meant_size, memory
 from reconciler.codec.validate import Kind, validate
 from reconciler.codec.yaml import compose
 
@@ -39,3 +39,27 @@ def test_what_is_no_size_is_refused(text: str) -> None:
     document = compose(f"stages: [{{name: a, image: x, shm_size: {text}}}]".encode(), "f.yaml")
     (problem,) = validate(Kind.PIPELINE, document, "f.yaml")
     assert problem.message.startswith("shm_size must be a size above zero with its unit, such as 512MiB or 8GiB, not ")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("16 GB ", "16GB"),
+        ("16gb", "16GB"),
+        ("16G", "16GB"),
+        (" 16 gib", "16GiB"),
+        ("1,5 GB", "1.5GB"),
+        ("16 GBytes", "16GB"),
+        ("512m", "512MB"),
+    ],
+)
+def test_a_size_in_another_spelling_is_offered_in_the_right_one(text: str, meant: str) -> None:
+    document = compose(f'stages: [{{name: a, image: x, requires: {{memory: "{text}"}}}}]'.encode(), "f.yaml")
+    (problem,) = validate(Kind.PIPELINE, document, "f.yaml")
+    assert problem.message.endswith(f"; did you mean {meant}?")
+    assert memory(meant) > 0
+
+
+@pytest.mark.parametrize("text", ["lots", "16", "0GB", "16XB", "1 2GB"])
+def test_nothing_is_offered_for_what_may_mean_anything(text: str) -> None:
+    assert meant_size(text) == ""

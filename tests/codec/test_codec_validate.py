@@ -22,6 +22,8 @@ BROKEN = [
     ("pipelines/p.yaml", STAGE + "    requires: {cpus: true}\n", "4:22: requires.cpus must be a number from 0.01 to 4096, not true"),
     ("pipelines/p.yaml", STAGE + "    requires: {gpus: {count: 1.0}}\n", "4:30: gpus.count must be a whole number from 0 to 64, not 1.0"),
     ("pipelines/p.yaml", STAGE + "    requires: {gpus: {memory: 8GiB}}\n", "4:22: the field 'count' is missing in requires.gpus; write for example count: 1"),
+    ("pipelines/p.yaml", STAGE + "    requires: {gpus: 2x}\n", "4:22: requires.gpus must be a whole number from 0 to 64, or a mapping such as {count: 1, memory: 8GiB}, not '2x'"),
+    ("pipelines/p.yaml", STAGE + "    requires: {gpus: {count: 1, share: true}}\n", "4:40: share: true needs the memory that the stage takes of each GPU"),
     ("pipelines/p.yaml", STAGE + "    requires: {labels: {room: 2}}\n", '4:31: labels.room must be text, not 2; write "2" in quotes'),
     ("pipelines/p.yaml", STAGE + "    requires_environment: [A, A]\n", "4:31: entry 2 of requires_environment stands there twice; keep one"),
     ("pipelines/p.yaml", STAGE + "    environment: {A: yes, B: 5}\n", "4:30: environment.B must be text, null or {secret: name}; put it in quotes"),
