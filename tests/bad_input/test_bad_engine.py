@@ -42,7 +42,7 @@ def test_a_stage_whose_engine_was_restarted_is_tried_again(
     assert site.project("ulm")["phase"] == "Running"
     own_engine.start()
     (run,) = site.until_project("ulm", phase="Succeeded", seconds=60)["runs"]
-    assert (run["attempts"], run["exit_code"], run["node"]) == (2, 0, "alpha")
+    assert (run["attempts"], run["exit_code"]) == (2, 0)  # on either node
     records = sorted((site.share / "projects/ulm/runs/0001-work/records").iterdir())
     assert "EngineRestarted" in records[1].read_text()
     site.until(lambda: "EngineUnavailable" not in site.observed("README.md"))

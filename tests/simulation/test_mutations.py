@@ -14,7 +14,7 @@ from reconciler.adapters.share import SharedDirectory
 from reconciler.adapters.share.ledger import LedgerFiles
 from reconciler.adapters.share.records import RecordStore, record_name
 from reconciler.agent import joining, liveness
-from reconciler.core import placement, plan, supervise, takeover
+from reconciler.core import fitting, plan, supervise, takeover
 from reconciler.core.draft import Draft
 from reconciler.core.names import RecordNumber
 from reconciler.core.nodes import NodeRecord, Pulse
@@ -156,7 +156,7 @@ def test_joining_without_watching_the_name(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_claiming_on_a_drained_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "_unavailable", lambda *_: "")
+    monkeypatch.setattr(fitting, "_unavailable", lambda *_: "")
     caught("a_drained_node_claims_nothing", kinds=("kill",), edits=12, projects=3)
 
 
