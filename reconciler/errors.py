@@ -67,10 +67,6 @@ class GpuLost(WinslowError):
         self.counts = counts
 
 
-class GpuTaken(WinslowError):
-    """A device that a claim holds is in use by somebody else on the same machine."""
-
-
 class SecretMissing(WinslowError):
     """This node lacks a secret; another one may have it, and this one once somebody puts it there."""
 

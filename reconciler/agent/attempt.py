@@ -7,8 +7,8 @@ import structlog
 from reconciler.agent.containers import Containers
 from reconciler.agent.images import NodeImages
 from reconciler.agent.inputs import Inputs
-from reconciler.agent.measuring import UNMEASURED, Measured
 from reconciler.agent.inventory import Stocktaking
+from reconciler.agent.measuring import UNMEASURED, Measured
 from reconciler.agent.ports import Clock, Runtime, Share
 from reconciler.agent.provenance import gpus_used, versions
 from reconciler.agent.reuse import Reuse

@@ -47,7 +47,7 @@ def lost_gpu(draft: Draft, run: Run, claim: Claim, key: ClaimKey) -> str:
             return f"GPU {uuid} is no longer there"
         if gpu.fault:
             return f"GPU {uuid} is faulty: {gpu.fault}"
-        if who := draft.me.taken.get(uuid) or holders.get(uuid):
+        if who := draft.me.taken.get(uuid) or holders.get(uuid) or node.availability.busy.get(uuid):
             return f"GPU {uuid} is used by {who}"
     return ""
 

@@ -50,7 +50,9 @@ class Limits:
 
     def hold(self, project: ProjectName, run: RunNumber, requires: Requires) -> None:
         for whose, _ in self._of(project):
-            self._held[whose] = self._held.get(whose, _NOTHING).plus(requires, f"{project}/{run}")
+            held, name = self._held.get(whose, _NOTHING), f"{project}/{run}"
+            if name not in held.runs:  # a claim that is taken over holds no more than before
+                self._held[whose] = held.plus(requires, name)
 
     def impossible(self, project: ProjectName, requires: Requires) -> str:
         """Why the stage may not even run alone; empty if it may."""
@@ -59,11 +61,11 @@ class Limits:
                 return f"{whose} may hold {most} at once (limits in winslow.yaml), but it needs {needed}"
         return ""
 
-    def reached(self, project: ProjectName, requires: Requires) -> str:
-        """Why the stage may not start beside those that run; empty if it may."""
+    def reached(self, project: ProjectName, run: str, requires: Requires) -> str:
+        """Why the run ("crossing/3") may not start beside those that run; empty if it may."""
         for whose, limit in self._of(project):
             held = self._held.get(whose, _NOTHING)
-            for most, needed, there in _counted(limit, requires, held):
+            for most, needed, there in _counted(limit, requires, held, is_in=run in held.runs):
                 return _words(whose, most, f"needs {needed}", there, held)
         return ""
 

@@ -213,7 +213,7 @@ def _unplaced(after: Desired, ledger: Ledger, nodes: Sequence[Node], then: _Outl
     """No node could take the stage: that is worth knowing before the merge."""
     seen = replace(ledger, projects={**ledger.projects, then.project.id: then.history})
     wait, _ = explain(after, seen, nodes, then.project)
-    return f"; but {wait.message}" if wait.reason == "NoNodeFits" else ""
+    return f"; but {wait.message}" if wait.reason in ("NoNodeFits", "LimitTooLow") else ""
 
 
 def _request(earlier: _Outlook | None, then: _Outlook) -> Iterator[Effect]:

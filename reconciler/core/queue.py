@@ -32,12 +32,14 @@ def keep_free(draft: Draft, need: Need) -> None:
     run, me, fleet = need.seed, draft.me, draft.fleet
     if draft.heads >= HEADS or not fleet.has_room(need):
         return
-    draft.heads += 1
     waits = draft.age(f"waits {run}")
     before = announced(draft.nodes).get(run, frozenset()) - draft.kept.keys()
     if f"keeps {run}" in me.since and me.name not in draft.kept:
         before |= {me.name}
-    if not before and (fleet.first(need) is not None or waits < draft.desired.site.reserve_after.total_seconds()):
+    if not before and fleet.first(need) is not None:
+        return  # it is about to start
+    draft.heads += 1
+    if not before and waits < draft.desired.site.reserve_after.total_seconds():
         return
     name = fleet.keeper(need, before) or fleet.keeper(need, _spare(draft, run))
     if name is None:

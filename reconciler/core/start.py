@@ -65,7 +65,7 @@ def limited_by(limits: Limits, project: ProjectName, stage: StageName, need: Nee
     if why := limits.impossible(project, need.requires):
         message = f"stage '{stage}' can never start: {why}; change its requires or the limit"
         return Wait(phase=ProjectPhase.AWAITING_INPUT, reason="LimitTooLow", message=message)
-    if why := limits.reached(project, need.requires):
+    if why := limits.reached(project, need.seed, need.requires):
         return Wait(phase=ProjectPhase.QUEUED, reason="LimitReached", message=f"stage '{stage}' waits: {why}")
     return None
 

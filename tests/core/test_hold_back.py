@@ -13,7 +13,7 @@ from reconciler.core.draft import Plan
 from reconciler.core.hold_back import LONGEST, pause
 from reconciler.core.ledger import Ledger, Run
 from reconciler.core.names import ProjectName, RunNumber, ShareId
-from reconciler.core.nodes import Gpu
+from reconciler.core.nodes import Availability, Gpu
 from reconciler.core.plan import plan
 from reconciler.core.records import Claim, Released, RunRecord
 from tests.fakes.build import (
@@ -70,6 +70,13 @@ def test_a_device_that_is_gone_faulty_or_taken_gives_the_claim_back() -> None:
     ):
         record = given_back(todo)
         assert (record.reason, record.message, record.counts) == ("GpuLost", told, False)
+
+
+def test_a_stranger_who_was_faster_keeps_the_device() -> None:
+    """What the node's own heartbeat says of others' processes counts, too."""
+    node = replace(a_node(gpus=(G0, G1)), availability=Availability(busy={"g0": "python (pid 4711)"}))
+    todo = plan(a_desired(), a_ledger(RUN), (node,), me())
+    assert given_back(todo).message == "GPU g0 is used by python (pid 4711)"
 
 
 def test_what_a_stranger_does_elsewhere_disturbs_nobody() -> None:

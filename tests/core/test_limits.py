@@ -140,6 +140,14 @@ def test_what_runs_goes_on_when_a_limit_is_lowered() -> None:
     assert running(world) == 2
 
 
+def test_a_dead_nodes_run_is_taken_over_within_its_own_limit() -> None:
+    """It holds all that the tag may hold: itself."""
+    nodes = (NODES[0], replace(NODES[1], silent_for=9999.0))
+    since = {"claim ulm/1/2": 0.0}
+    todo = plan(site(ULM, gpus=2), Ledger(share=SHARE, projects={ULM.id: holds("b")}), nodes, me("a", since=since))
+    assert [action.because for action in todo.actions] == ["Takeover"]
+
+
 # --- any order of two nodes' claiming, looking and starting ---
 
 
