@@ -34,6 +34,8 @@ MAX_BACKOFF = 3600.0
 REMARKS = frozenset({"ContainerPaused", "EndedBySignal", "PullingImage", "RuntimeChanged"})
 """What only the claimant can know of a run that goes on; its heartbeat tells the others."""
 
+REBOOTED = "the machine was restarted while the stage ran"
+
 
 def supervise(draft: Draft, name: ProjectName, project: Project | None, run: Run) -> None:
     """Plan for the project's open run."""
@@ -69,6 +71,8 @@ def _mine(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> None:
         _without_container(draft, name, run, claim, key)
     elif container.state is ContainerState.EXITED:
         _ended(draft, name, run, claim, container)
+    elif container.state is ContainerState.CREATED and claim.boot != draft.me.boot:
+        _release(draft, name, run, "Rebooted", REBOOTED)  # its end would not be believed
     elif container.state is ContainerState.CREATED and key not in draft.me.starting:
         draft.actions.append(StartContainer(project=name, run=run, claim=claim, because="CreatedNotStarted"))
     elif container.state is ContainerState.RUNNING:
@@ -90,9 +94,9 @@ def _without_container(draft: Draft, name: ProjectName, run: Run, claim: Claim, 
             draft.wait(name, pulling_image(run, claim, draft.me.pulling[key]))
         return
     if claim.boot != draft.me.boot:
-        _release(draft, name, run, "Rebooted", "the machine was restarted while the stage ran")
+        _release(draft, name, run, "Rebooted", REBOOTED)
     elif claim.runtime != draft.me.runtime:
-        draft.wait(name, _runtime_changed(draft, run, claim))
+        draft.wait(name, _runtime_changed(draft, name, run, claim))
     elif run.started_at is not None:
         _release(draft, name, run, "ContainerMissing", "its container was removed by somebody else")
     elif fault := lost_gpu(draft, run, claim, key):
@@ -106,7 +110,7 @@ def _without_container(draft: Draft, name: ProjectName, run: Run, claim: Claim, 
 def _ended(draft: Draft, name: ProjectName, run: Run, claim: Claim, container: Container) -> None:
     """An end is believed only under the boot in which the container was started, and with a complete log."""
     if claim.boot != draft.me.boot or container.boot != claim.boot:
-        _release(draft, name, run, "Rebooted", "the machine was restarted while the stage ran")
+        _release(draft, name, run, "Rebooted", REBOOTED)
     elif container.key in draft.me.logged:
         left = SLACK.total_seconds() - draft.age(f"ended {name}/{run.number}/{claim.number}")
         if left > 0 and may_be_collateral(run, container):
@@ -236,13 +240,19 @@ def _running(run: Run, claim: Claim) -> Wait:
     )
 
 
-def _runtime_changed(draft: Draft, run: Run, claim: Claim) -> Wait:
-    """Its container may well go on where we can't see it: neither start another one nor give the run away."""
+def _runtime_changed(draft: Draft, name: ProjectName, run: Run, claim: Claim) -> Wait:
+    """Its container may well go on where we can't see it: neither start another one nor give the run away.
+
+    Nor do we see which GPUs it holds once its claim is no longer in force: it has to be ended before.
+    """
+    was_docker = claim.runtime == "docker"
+    end_it = f"docker rm -f {claim_key(name, run, claim).slug}" if was_docker else "kill its processes"
     return Wait(
         phase=ProjectPhase.RUNNING,
         reason="RuntimeChanged",
         message=f"run {run.number} ({run.stage}) was claimed with runtime: {claim.runtime}, and {claim.node} uses "
-        f"{draft.me.runtime} now; write the former in its node.yaml and restart it, or abort: {run.number}",
+        f"{draft.me.runtime} now; write the former in its node.yaml and restart it, or end it there ({end_it}) and "
+        f"only then abort: {run.number}",
     )
 
 

@@ -101,7 +101,14 @@ def test_an_end_is_recorded_once_its_log_is_whole() -> None:
     assert isinstance(only(todo(NOW_RUNNING, containers=(gone,), followed=whole, logged=whole)), FinishRun)
 
 
-@pytest.mark.parametrize("gone", [(), (a_container(KEY, ContainerState.EXITED, boot="boot-1"),)])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        (),
+        (a_container(KEY, ContainerState.EXITED, boot="boot-1"),),
+        (a_container(KEY, ContainerState.CREATED, boot="boot-1"),),  # hours of work of which the end is not believed
+    ],
+)
 def test_after_a_reboot_the_claim_is_released_whatever_the_engine_says(gone: tuple[object, ...]) -> None:
     record = published(todo(NOW_RUNNING, boot="boot-2", containers=gone))
     assert isinstance(record, Released)
