@@ -58,7 +58,7 @@ class Siege:
     def begin(self, *, pause: float) -> Running:
         """All stages run when this returns."""
         shell = UNTIL_TOLD.format(pause=pause)
-        talk = stage("talk", shell, requires={"cpus": 0.01})
+        talk = stage("talk", shell, requires={"cpus": 0.05})
         self.place.commit(
             {
                 "winslow.yaml": SITE,

@@ -39,8 +39,9 @@ def test_the_tally_notices_what_is_lost_and_doubled(tmp_path: Path) -> None:
     try:
         siege = Siege(place, 2, place.start)
         siege.begin(pause=0.05)
-        assert siege.end().is_whole
         first, second = (tmp_path / f"share/projects/{name}/runs/0001-talk/1/log.jsonl" for name in siege.names)
+        place.until(lambda: first.stat().st_size > 0 and second.stat().st_size > 0, "something said by both")
+        assert siege.end().is_whole
         lines = first.read_text().splitlines(keepends=True)
         first.write_text("".join(lines[1:]))
         second.write_text(second.read_text() + lines[0])
