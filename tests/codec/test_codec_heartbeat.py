@@ -68,6 +68,13 @@ def test_the_most_that_a_node_says_leaves_room_for_what_people_read(tmp_path: Pa
     beat.close()
 
 
+def test_a_word_that_is_not_utf_8_keeps_nobody_from_beating(tmp_path: Path) -> None:
+    beat = HeartbeatFile(tmp_path / "heartbeat")
+    beat.beat(troubles([condition("GpuFaulty", "used by tr\udce4in")], {}))
+    beat.close()
+    assert heard((tmp_path / "heartbeat").read_bytes())[0] == {"GpuFaulty": "used by tr?in"}
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,6 +1,7 @@
 """NVIDIA's GPUs as the node sees them, through nvidia-ml-py and a library that stands for the driver's."""
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.adapters.gpus import NvidiaGpus
-from reconciler.adapters.gpus.nvidia import BROKEN, MISMATCH, UNDIVIDED, UNLOADED
+from reconciler.adapters.gpus.nvidia import BROKEN, MISMATCH, UNDIVIDED, UNLOADED, name_of
 from reconciler.core.devices import GONE, GpuLook
 from reconciler.core.nodes import Gpu
 from tests.nvml.library import (
@@ -157,3 +158,22 @@ def test_two_threads_may_look_at_once(gpus: NvidiaGpus, scenario: Scenario) -> N
     for thread in (*looks, *reads):
         thread.join(60)
     assert found == [8] * 8
+
+
+# --- names of processes ---
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [(b"tr\xe4in", "tr?in"), (b"\x1b[2J\nrm", "?[2J?rm"), ("träin".encode(), "träin"), (b"x" * 200, "x" * 64)],
+)
+def test_a_process_is_told_by_a_name_that_everybody_can_read(tmp_path: Path, file: bytes, told: str) -> None:
+    """The kernel takes any bytes for a name."""
+    program = os.fsencode(tmp_path) + b"/" + file
+    shutil.copy("/bin/sleep", program)
+    process = subprocess.Popen([program, b"300"])
+    try:
+        assert name_of(process.pid) == told
+    finally:
+        process.kill()
+        process.wait()

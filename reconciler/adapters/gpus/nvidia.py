@@ -32,6 +32,7 @@ BROKEN = {
 """What a device answers that no stage can use. Other errors mean that it doesn't know just this."""
 MISMATCH = "the NVIDIA driver was updated while the old one is loaded; reboot the machine"
 UNLOADED = "the NVIDIA driver is no longer loaded; load it (modprobe nvidia) or reboot the machine"
+LONGEST_NAME = 64
 UNDIVIDED = "MIG is switched on and no instance is made: nvidia-smi mig -cgi ... -C, or nvidia-smi -mig 0"
 
 
@@ -182,10 +183,12 @@ def _processes(handle: Handle) -> dict[int, str]:
 
 
 def name_of(pid: int) -> str:
+    """Anybody names a process as they like; what is no text is not passed on."""
     try:
-        return psutil.Process(pid).name()
+        name = psutil.Process(pid).name()[:LONGEST_NAME]
     except (psutil.Error, OSError, ValueError):
-        return "a process"  # ended, another user's, or of another container
+        name = ""  # ended, another user's, or of another container
+    return "".join(one if one.isprintable() else "?" for one in name) or "a process"
 
 
 def _asked(call: Callable[..., T], *arguments: object) -> T | None:

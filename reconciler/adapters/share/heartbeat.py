@@ -27,12 +27,17 @@ class HeartbeatFile:
         """Write the next beat. ``facts`` are for people; observers only ask whether the bytes changed."""
         self._count += 1
         told = {"count": self._count, "opened": self._opened, **facts}
-        while len(page := json.dumps(told, ensure_ascii=False).encode()) >= SIZE:
+        while len(page := _page(told)) >= SIZE:
             told.popitem()  # the last fact, and whole: of a page that is cut off nobody could read any
         self._file.write(page.ljust(SIZE - 1) + b"\n")
 
     def close(self) -> None:
         self._file.close()
+
+
+def _page(told: dict[str, object]) -> bytes:
+    """No word that somebody wrote, e.g. a file's name that is not UTF-8, may keep a node from beating."""
+    return json.dumps(told, ensure_ascii=False).encode(errors="replace")
 
 
 def read_heartbeat(path: Path, files: Files = MOUNTED) -> tuple[bytes, datetime] | None:
