@@ -19,7 +19,7 @@ from reconciler.agent.tokens import new_token
 from reconciler.agent.unhurried import Unhurried
 from reconciler.config import NodeConfig
 from reconciler.core.names import RecordNumber
-from reconciler.core.nodes import Capacity, Inventory, NodeRecord, described
+from reconciler.core.nodes import Capacity, Inventory, Node, NodeRecord, described
 from reconciler.errors import Transient
 
 log = structlog.get_logger()
@@ -83,6 +83,12 @@ class Stocktaking:
 
     def published(self, record: NodeRecord) -> None:
         self._record = record
+
+    def at_first_hand(self, node: Node) -> Node:
+        """Ourselves with our GPUs as we know them now: what others hear of them comes later, and is cut short."""
+        capacity = replace(node.record.capacity, gpus=self.gpus.offered)
+        availability = replace(node.availability, busy=self.gpus.busy)
+        return replace(node, record=replace(node.record, capacity=capacity), availability=availability)
 
     def renew(self, *, is_forgotten: bool = False) -> bool:
         """Look, and publish what has changed; True if it did. What the share would not take is tried again first.

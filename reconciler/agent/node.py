@@ -270,8 +270,9 @@ class Agent:
         return self._ancestry.is_behind
 
     def _nodes(self) -> tuple[Node, ...]:
-        """All nodes as we hear them, and as the silent ones answer."""
-        nodes = self._liveness.nodes()
+        """All nodes as we hear them, and as the silent ones answer; ourselves as we know better."""
+        mine, heard = self.identity.name, self._liveness.nodes()
+        nodes = tuple(self._stock.at_first_hand(node) if node.name == mine else node for node in heard)
         return self._inquiries.told(nodes, self._silent(nodes))
 
     def _silent(self, nodes: Sequence[Node]) -> tuple[Node, ...]:

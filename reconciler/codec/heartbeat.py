@@ -15,8 +15,10 @@ from reconciler.core.status import Condition
 
 MOST, WIDTH = 5, 240
 """So many of each, so many characters of each: a heartbeat has a fixed size."""
-MOST_GPUS, WHO, MOST_IMAGES = 12, 40, 48
-"""What others rank this node by comes before what people read, and leaves room for it."""
+WHO, MOST_IMAGES, AN_IMAGE = 40, 48, 12
+WORDS, ROOM = 1600, 3100
+"""What others rank this node by comes before what people read, and leaves room for it. Devices in use come first of
+all: in ``WORDS`` bytes with who uses them at length, else with a letter each, as many as ``ROOM`` holds."""
 COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -83,13 +85,29 @@ def heard_remarks(content: bytes | None) -> Mapping[ProjectName, Remark]:
 
 def availability(found: Availability) -> dict[str, object]:
     """The facts to beat with; nothing of what is as usual."""
+    busy = _in_use(found.busy)
     told: dict[str, object] = {
         "load": found.load,
-        "busy": {gpu: who[:WHO] for gpu, who in sorted(found.busy.items())[:MOST_GPUS]},
-        "images": sorted(found.images)[:MOST_IMAGES],
+        "busy": busy,
+        "images": sorted(found.images)[: min(MOST_IMAGES, (ROOM - _size(busy)) // AN_IMAGE)],
         "reserved": found.reserved[:WIDTH],
     }
     return {name: value for name, value in told.items() if value}
+
+
+def _in_use(busy: Mapping[str, str]) -> dict[str, str]:
+    """Words are cut before devices are."""
+    for width in (WHO, WHO // 2, WHO // 4, 1):
+        told = {gpu: who[:width] for gpu, who in sorted(busy.items())}
+        if _size(told) <= WORDS:
+            break
+    while _size(told) > ROOM:
+        told.popitem()
+    return told
+
+
+def _size(told: Mapping[str, str]) -> int:
+    return len(json.dumps(told, ensure_ascii=False).encode(errors="replace"))
 
 
 def heard_availability(content: bytes | None) -> Availability:

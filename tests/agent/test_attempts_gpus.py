@@ -80,3 +80,18 @@ def test_versions_are_the_nodes_own_words_and_our_own() -> None:
     assert found["winslow"] != "0.0", "the one that records, not the one that joined"
     assert "kernel" not in versions(replace(told, number=RecordNumber(2), inventory=Inventory()))
     assert versions(None).keys() == {"winslow"}
+
+
+# --- what the node knows at first hand ---
+
+
+def test_the_node_gives_out_no_gpu_of_a_stranger_however_many_they_hold(lab: Lab) -> None:
+    """More than its own heartbeat has room for."""
+    gpus = [Gpu(uuid=f"MIG-{n:03}-{'0' * 32}", memory=5 << 30) for n in range(100)]
+    agent = lab.join(gpus=gpus)
+    agent._stock.gpus.busy = {gpu.uuid: "python (pid 4711)" for gpu in gpus[:-1]}
+    lab.write(a_project(), pipeline=NEEDY)
+    lab.until(lambda: lab.phases() == ["Succeeded"])
+    run = lab.run(1)
+    assert run is not None
+    assert [record.gpus for record in run.records if isinstance(record, Claim)] == [(gpus[-1].uuid,)]

@@ -8,7 +8,6 @@ import pytest
 from reconciler.adapters.share.heartbeat import HeartbeatFile
 from reconciler.codec.heartbeat import (
     MOST,
-    MOST_GPUS,
     MOST_IMAGES,
     WIDTH,
     availability,
@@ -53,19 +52,30 @@ def test_what_others_rank_a_node_by_is_heard_as_it_was_said() -> None:
 
 def test_the_most_that_a_node_says_leaves_room_for_what_people_read(tmp_path: Path) -> None:
     said = Availability(
-        busy={f"GPU-{n:08x}-0000-4000-8000-{n:012x}": "x" * 200 for n in range(64)},
+        busy={f"GPU-{n:08x}-0000-4000-8000-{n:012x}": "x" * 200 for n in range(1000)},
         images=frozenset(f"{n:08x}" for n in range(1000)),
         load=0.3,
         reserved="p" * 200,
     )
     beat = HeartbeatFile(tmp_path / "heartbeat")
     told = troubles([condition("GpuFaulty", "x" * 300)], {})
-    beat.beat({"node": "a", "commit": "0" * 64, "followed": "0" * 32, **availability(said), **told})
+    mine = {"node": "a", "pid": 4194304, "every": 10.0, "commit": "0" * 64, "followed": "0" * 32}
+    beat.beat({**mine, **availability(said), **told})
     content = (tmp_path / "heartbeat").read_bytes()
     heard_of = heard_availability(content)
-    assert (len(heard_of.busy), len(heard_of.images), heard_of.load) == (MOST_GPUS, MOST_IMAGES, 0.3)
+    assert (len(heard_of.busy) > 56, heard_of.load, heard_of.reserved) == (True, 0.3, "p" * 200)
     assert "GpuFaulty" in heard(content)[0]
     beat.close()
+
+
+@pytest.mark.parametrize(("number", "letters"), [(12, 40), (16, 40), (24, 10), (56, 1)])
+def test_of_many_gpus_in_use_words_are_cut_and_no_device(number: int, letters: int) -> None:
+    busy = {f"MIG-{n:08x}-0000-4000-8000-{n:012x}": "x" * 200 for n in range(number)}
+    images = frozenset(f"{n:08x}" for n in range(MOST_IMAGES))
+    found = heard_availability(json.dumps(availability(Availability(busy=busy, images=images))).encode())
+    assert set(found.busy) == set(busy)
+    assert {len(who) for who in found.busy.values()} == {letters}
+    assert len(found.images) == MOST_IMAGES or number > 40
 
 
 def test_a_word_that_is_not_utf_8_keeps_nobody_from_beating(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_two_threads_may_look_at_once(gpus: NvidiaGpus, scenario: Scenario) -> N
 def test_a_process_is_told_by_a_name_that_everybody_can_read(tmp_path: Path, file: bytes, told: str) -> None:
     """The kernel takes any bytes for a name."""
     program = os.fsencode(tmp_path) + b"/" + file
-    shutil.copy("/bin/sleep", program)
+    shutil.copy(b"/bin/sleep", program)
     process = subprocess.Popen([program, b"300"])
     try:
         assert name_of(process.pid) == told
