@@ -26,9 +26,13 @@ from reconciler.core.nodes import Gpu
 from reconciler.core.outcome import Verdict, judge
 from reconciler.core.records import Claim, Done, Failed, Outcome, Released
 from reconciler.core.watchdog import judge_stopped
-from reconciler.errors import GpuLost, SecretMissing, StartFailed, Superseded
+from reconciler.errors import GpuLost, RegistryUnavailable, SecretMissing, StartFailed, Superseded, WinslowError
 
 log = structlog.get_logger()
+
+REGISTRY_PATIENCE = 300.0
+"""Seconds for which a claim waits for a registry that does not answer; then another node, which may have the image,
+gets its chance."""
 
 
 class Attempts:
@@ -58,16 +62,22 @@ class Attempts:
         self._secrets = Secrets(config.secrets_dir)
         self._inputs = Inputs(share)
         self._reuse = Reuse(share, clock, config.name)
+        self._silent_since: dict[ClaimKey, float] = {}  # monotonic: since when the claim's registry does not answer
 
     def start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container | None:
         """Prepare the claim's directory and start its container. None: its end is recorded already."""
         try:
             return self._start(project, run, claim, key)
         except GpuLost as error:
-            log.warning("gpu_lost", project=project, run=run.number, message=str(error))
-            released = Released(**self._header(run, claim), reason="GpuLost", message=str(error), counts=error.counts)
-            self._share.publish_run(project, run.created, released)
+            self._give_back(project, run, claim, "GpuLost", error, counts=error.counts)
             self._containers.forget_listing()  # it may be somebody else's whom we have not seen yet
+            return None
+        except RegistryUnavailable as error:
+            since = self._silent_since.setdefault(key, self._clock.monotonic())
+            if self._clock.monotonic() - since < REGISTRY_PATIENCE:
+                raise
+            self._silent_since.pop(key)
+            self._give_back(project, run, claim, "RegistryUnavailable", error, counts=False)
             return None
         except StartFailed as error:
             log.warning("start_failed", project=project, run=run.number, reason=error.reason, message=str(error))
@@ -76,6 +86,13 @@ class Attempts:
             self._share.publish_run(project, run.created, record)
             return None
 
+    def _give_back(
+        self, project: ProjectName, run: Run, claim: Claim, reason: str, error: WinslowError, *, counts: bool
+    ) -> None:
+        log.warning("claim_given_back", project=project, run=run.number, reason=reason, message=str(error))
+        released = Released(**self._header(run, claim), reason=reason, message=str(error), counts=counts)
+        self._share.publish_run(project, run.created, released)
+
     def _start(self, project: ProjectName, run: Run, claim: Claim, key: ClaimKey) -> Container | None:
         inputs = self._inputs.look(project, run.created)
         if self._reuse.instead(project, run, claim, inputs, self._header):
@@ -83,6 +100,7 @@ class Attempts:
         paths = self._share.prepare(project, run, claim)
         self._inputs.note(project, run, claim, inputs)
         digest = self._images.provide(project, run, claim)
+        self._silent_since.pop(key, None)
         order = self._order(run, key, claim, paths)
         if self._share.read_run(project, run.created).claim != claim:
             raise Superseded(f"run {run.number} of {project} was taken over while it was prepared")

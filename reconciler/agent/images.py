@@ -21,7 +21,7 @@ from reconciler.core.names import ProjectName
 from reconciler.core.records import Claim
 from reconciler.core.status import Condition, condition
 from reconciler.core.stored_images import LocalImage, present, removable
-from reconciler.errors import StartFailed, TryLater, WinslowError
+from reconciler.errors import RegistryUnavailable, StartFailed, TryLater, WinslowError
 
 log = structlog.get_logger()
 
@@ -100,14 +100,14 @@ class NodeImages:
         """Find out which image it is now. An error that may pass is told to everybody who waits for it, and raised."""
         if self._images is None:
             return
-        wanted, now = WantedImage(image, pull), self._clock.monotonic()
+        wanted = WantedImage(image, pull)
         try:
             digest: str | None = self._images.resolve(image, pull)
         except StartFailed as error:
             log.info("image_unknown", image=image, reason=error.reason, message=str(error))
             digest = None
         except TryLater as error:
-            self._unresolved[wanted] = str(error), now + error.after + FRESH
+            self._note_silence(wanted, error)
             raise
         self._unresolved.pop(wanted, None)
         self._resolved[wanted] = digest, self._clock.monotonic() + FRESH
@@ -127,6 +127,9 @@ class NodeImages:
             self._note(image, here)
             if here.was_pulled:
                 notes.end(here.reference)
+        except RegistryUnavailable as error:
+            self._note_silence(WantedImage(image, run.created.pull), error)
+            raise
         finally:
             notes.over()
         return here.reference
@@ -175,6 +178,9 @@ class NodeImages:
             names = [min(image.names, default=image.id) for image in removed]
             log.info("images_removed", images=names, bytes=sum(image.size for image in removed), fill=self._fill)
         return removed
+
+    def _note_silence(self, wanted: WantedImage, error: TryLater) -> None:
+        self._unresolved[wanted] = str(error), self._clock.monotonic() + error.after + FRESH
 
     def _note(self, image: str, here: ImageHere) -> None:
         now = self._clock.now()

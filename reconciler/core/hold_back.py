@@ -1,6 +1,7 @@
-"""Second thoughts between a claim and its start: a device that is gone, a limit that another node has reached as well.
+"""Second thoughts between a claim and its start: a device that is gone, a limit that another node has reached as well,
+a registry that does not answer.
 
-Either gives the claim back, which uses no attempt, and waits a while before this node tries again: each node another
+Each gives the claim back, which uses no attempt, and waits a while before this node tries again: each node another
 while, or two that were in each other's way would be so for ever.
 """
 
@@ -19,18 +20,23 @@ from reconciler.core.records import Claim, Released
 FIRST, LONGEST = 8.0, 300.0
 """Seconds in which the pause ends: a few looks at the share to begin with, doubled each time."""
 
+OF_ONE_NODE = ("GpuLost", "RegistryUnavailable")
+"""What keeps a node from starting it and may not keep another: that one has other devices, or the image."""
+
 
 def pause(run: Run, me: NodeName) -> float:
     """Seconds before this node claims again what was given back; derived, so that every look finds the same."""
     last = run.last
-    if not isinstance(last, Released) or last.reason not in ("GpuLost", "LimitReached"):
+    if not isinstance(last, Released) or last.reason not in (*OF_ONE_NODE, "LimitReached"):
         return 0.0
-    if last.reason == "GpuLost" and last.node != me:
-        return 0.0  # other nodes have other devices
     given_back = (record for record in reversed(run.records) if not isinstance(record, Claim))
-    times = sum(1 for _ in takewhile(lambda record: getattr(record, "reason", "") == last.reason, given_back))
+    row = takewhile(lambda record: getattr(record, "reason", "") == last.reason, given_back)
+    is_mine = last.reason in OF_ONE_NODE
+    times = sum(1 for record in row if record.node == me or not is_mine)
+    if times == 0:
+        return 0.0
     window = float(min(FIRST * 2 ** min(times - 1, 10), LONGEST))
-    least = window / 2 if last.reason == "GpuLost" else 0.0
+    least = window / 2 if is_mine else 0.0
     return least + (window - least) * _fraction(f"{last.token}/{me}")
 
 

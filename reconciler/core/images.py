@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from reconciler.core.actions import ResolveImage
 from reconciler.core.decide import Wait
+from reconciler.core.desired import Pull
 from reconciler.core.draft import Draft, WantedImage
 from reconciler.core.image_names import familiar, is_exact
 from reconciler.core.ledger import Run
@@ -19,7 +20,7 @@ from reconciler.core.status import ProjectPhase
 def awaits_registry(draft: Draft, project: ProjectName, created: RunCreated) -> bool:
     """Did the registry not answer just now? It is asked again, and nothing is held here for a run that can't begin."""
     wanted = _wanted(draft, created)
-    if wanted is None or wanted not in draft.me.unresolved:
+    if wanted is None or wanted not in draft.me.unresolved or _is_here(draft, created):
         return False
     _resolve(draft, project, wanted)
     why = draft.me.unresolved[wanted]
@@ -49,6 +50,12 @@ def _wanted(draft: Draft, created: RunCreated) -> WantedImage | None:
     """None: this node's runtime needs none."""
     is_needed = draft.me.runtime == "docker" and created.image is not None
     return WantedImage(created.image or "", created.pull) if is_needed else None
+
+
+def _is_here(draft: Draft, created: RunCreated) -> bool:
+    """The very image that it needs: then no registry is asked."""
+    tag = created.image if created.pull is not Pull.ALWAYS else None
+    return (created.image_digest or tag) in draft.me.present_images
 
 
 def _resolve(draft: Draft, project: ProjectName, wanted: WantedImage) -> None:

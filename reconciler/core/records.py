@@ -250,7 +250,7 @@ class Released(Record):
     ``counts``: whether this uses up an attempt. A lost container does, a node that hands over does not.
     """
 
-    reason: str  # Lost, Rebooted, EngineRestarted, ContainerMissing, Suspect, Drained, GpuLost, LimitReached
+    reason: str  # Lost, Rebooted, EngineRestarted, ContainerMissing, Suspect, Drained, GpuLost, LimitReached, ...
     message: str = ""
     counts: bool = True
 

@@ -38,7 +38,9 @@ def plan_start(draft: Draft, project: Project, history: ProjectHistory, start: S
 def plan_attempt(draft: Draft, project: ProjectName, run: Run, because: str) -> None:
     """Claim the next attempt of an open run here, if this node is the one to do it."""
     need = need_of(project, run.created, draft.ledger.history(project))
-    if is_our_turn(draft, project, run.stage, need, run.next_number):
+    if not is_our_turn(draft, project, run.stage, need, run.next_number):
+        return
+    if not awaits_registry(draft, project, run.created):
         claim = _claim(draft, project, run.created, run.next_number, because)
         draft.actions.append(PublishRun(project=project, run=run, record=claim, because=because))
 

@@ -12,7 +12,7 @@ from reconciler.core.desired import Gpus, Requires
 from reconciler.core.draft import Plan
 from reconciler.core.hold_back import LONGEST, pause
 from reconciler.core.ledger import Ledger, Run
-from reconciler.core.names import ProjectName, RunNumber, ShareId
+from reconciler.core.names import NodeName, ProjectName, RunNumber, ShareId
 from reconciler.core.nodes import Availability, Gpu
 from reconciler.core.plan import plan
 from reconciler.core.records import Claim, Released, RunRecord
@@ -144,13 +144,30 @@ def test_only_the_node_that_lost_a_device_waits() -> None:
     assert pause(run, B) == 0.0
 
 
+def test_only_the_node_whose_registry_is_silent_waits() -> None:
+    """Another one may have the image."""
+    run = gave_back("RegistryUnavailable")
+    assert pause(run, A) > 0
+    assert pause(run, B) == 0.0
+    assert pause(gave_back("RegistryUnavailable", 5), A) > pause(run, A)
+
+
+def test_nodes_that_all_lack_the_image_do_not_pass_the_claim_round_without_a_pause() -> None:
+    """Each would hold its GPUs for minutes, in turn and for ever."""
+    both = gave_back("RegistryUnavailable", 4)
+    last: list[RunRecord] = [a_claim(9, "b"), released(10, "b", reason="RegistryUnavailable", counts=False)]
+    run = a_run(1, "detect", *both.records, *last)
+    assert pause(run, A) > pause(run, B) > 0.0
+    assert pause(run, NodeName("c")) == 0.0
+
+
 def test_two_nodes_wait_unlike_for_a_limit() -> None:
     """In step they would meet again and again."""
     run = gave_back("LimitReached")
     assert pause(run, A) != pause(run, B)
 
 
-@given(st.integers(1, 60), st.sampled_from(["GpuLost", "LimitReached"]))
+@given(st.integers(1, 60), st.sampled_from(["GpuLost", "LimitReached", "RegistryUnavailable"]))
 def test_pauses_grow_and_end(times: int, reason: str) -> None:
     assert 0.0 <= pause(gave_back(reason, times), A) <= LONGEST
 

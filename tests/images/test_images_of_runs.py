@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.actions import CreateRun, PrepareImage, ResolveImage
+from reconciler.core.actions import CreateRun, PrepareImage, PublishRun, ResolveImage
 from reconciler.core.desired import Pins, Pull, Requires
 from reconciler.core.draft import Plan, WantedImage
 from reconciler.core.image_names import PullProgress, familiar, image_mark, registry, repository
@@ -27,6 +27,7 @@ from tests.fakes.build import (
     a_run,
     a_stage,
     me,
+    released,
 )
 
 ASKED = WantedImage("image:1", Pull.MISSING)
@@ -79,6 +80,26 @@ def test_a_silent_registry_holds_nothing_for_its_run() -> None:
     unresolved = {WantedImage("lost:1", Pull.MISSING): "away"}
     kinds = [type(one) for one in plan(desired, ledger, small, me(unresolved=unresolved)).actions]
     assert kinds == [ResolveImage, CreateRun]
+
+
+def tried_again(image_digest: str | None = EXACT, pull: Pull = Pull.MISSING, **mine: Any) -> list[type]:
+    before = (a_claim(1, "a"), released(2, "a", reason="Drained", counts=False))
+    run = a_run(1, "detect", *before, image="image:1", image_digest=image_digest, pull=pull)
+    mine = {"unresolved": {WantedImage("image:1", pull): "registry x does not answer"}, **mine}
+    return [type(action) for action in plan(a_desired(), a_ledger(run), (a_node("a"),), me(**mine)).actions]
+
+
+def test_a_silent_registry_keeps_a_run_from_being_claimed_again() -> None:
+    """A claim that can't begin would hold GPUs, and keep the run from a node that has the image."""
+    assert tried_again(unresolved={}) == [PublishRun]
+    assert tried_again() == [ResolveImage]
+    assert tried_again(present_images=frozenset({"image:1"})) == [ResolveImage], "a tag may be another image by now"
+
+
+def test_a_silent_registry_is_no_matter_where_the_runs_image_is() -> None:
+    assert tried_again(present_images=frozenset({EXACT})) == [PublishRun]
+    assert tried_again(None, present_images=frozenset({"image:1"})) == [PublishRun]
+    assert tried_again(None, Pull.ALWAYS, present_images=frozenset({"image:1"})) == [ResolveImage]
 
 
 def test_one_question_serves_all_projects_that_wait_for_it() -> None:
