@@ -60,11 +60,13 @@ class GpuLost(WinslowError):
     """A device that a claim holds is gone, faulty, or in use by somebody else here: another one may do better.
 
     ``counts``: whether it uses up an attempt, as where the engine alone can tell, and may tell it again at once.
+    ``is_refused``: its driver lists it, and yet no container can be given it.
     """
 
-    def __init__(self, message: str, *, counts: bool = False) -> None:
+    def __init__(self, message: str, *, counts: bool = False, is_refused: bool = False) -> None:
         super().__init__(message)
         self.counts = counts
+        self.is_refused = is_refused
 
 
 class SecretMissing(WinslowError):

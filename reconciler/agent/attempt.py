@@ -69,6 +69,8 @@ class Attempts:
         try:
             return self._start(project, run, claim, key)
         except GpuLost as error:
+            if error.is_refused:
+                self._stock.gpus.refuse(claim.gpus, str(error))  # before anybody may claim it again
             self._give_back(project, run, claim, "GpuLost", error, counts=error.counts)
             self._containers.forget_listing()  # it may be somebody else's whom we have not seen yet
             return None

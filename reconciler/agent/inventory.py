@@ -63,7 +63,7 @@ class Stocktaking:
         self._described_at: float | None = None
         self._record: NodeRecord | None = None
         self._draft: NodeRecord | None = None
-        self.gpus = GpuWatch(host, config.reserve.gpus, held)
+        self.gpus = GpuWatch(host, config.reserve.gpus, held, clock)
         self.load = 0.0
 
     def first(self) -> Offer:

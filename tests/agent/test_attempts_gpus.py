@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.agent.gpu_watch import REFUSED_FOR
 from reconciler.agent.provenance import gpus_used, versions
 from reconciler.core.containers import Container, Order
 from reconciler.core.desired import Gpus, Requires
@@ -16,6 +17,7 @@ from tests.fakes.lab import Lab
 from tests.fakes.runtime import FakeRuntime
 
 ONE = Gpu(uuid="gpu-1", model="RTX A5000", memory=24 << 30, driver="550.54.15")
+TWO = replace(ONE, uuid="gpu-2")
 NEEDY = a_pipeline(a_stage(requires=Requires(cpus=1.0, gpus=Gpus(count=1))))
 
 
@@ -80,6 +82,67 @@ def test_versions_are_the_nodes_own_words_and_our_own() -> None:
     assert found["winslow"] != "0.0", "the one that records, not the one that joined"
     assert "kernel" not in versions(replace(told, number=RecordNumber(2), inventory=Inventory()))
     assert versions(None).keys() == {"winslow"}
+
+
+# --- a device that is listed and yet no container gets ---
+
+
+class Unknowing(FakeRuntime):
+    """Its engine gives no container the devices that it does not know, and says so in ``words``."""
+
+    def __init__(self, *unknown: str, words: str = "{}: unknown device") -> None:
+        super().__init__()
+        self.unknown = set(unknown)
+        self.words = words
+
+    def start(self, order: Order, *, image_digest: str | None) -> Container:
+        if missing := [gpu.uuid for gpu in order.gpus if gpu.uuid in self.unknown]:
+            raise GpuLost(self.words.format(missing[0]), counts=True, is_refused=True)
+        return super().start(order, image_digest=image_digest)
+
+
+def claimed(lab: Lab) -> list[tuple[str, tuple[str, ...]]]:
+    run = lab.run(1)
+    return [(one.node, one.gpus) for one in run.records if isinstance(one, Claim)] if run is not None else []
+
+
+def test_the_next_attempt_takes_another_device(lab: Lab) -> None:
+    """Without it the free one would be the first choice until the attempts are used up."""
+    agent = lab.join(gpus=(ONE, TWO), runtime=Unknowing("gpu-1"))
+    lab.write(a_project(), pipeline=NEEDY)
+    lab.until(lambda: lab.phases() == ["Succeeded"])
+    assert claimed(lab) == [("a", ("gpu-1",)), ("a", ("gpu-2",))]
+    assert agent.take_stock(), "the others hear of it"
+    (fault,) = [one.message for one in agent.conditions() if one.type == "GpuFaulty"]
+    assert "gpu-1: unknown device" in fault
+    assert TWO.uuid not in fault
+
+
+def test_where_the_words_name_no_device_the_next_attempt_takes_another_node(lab: Lab) -> None:
+    """The driver as a whole is at fault: its other devices would only use up the attempts."""
+    many = [replace(ONE, uuid=f"gpu-{n}") for n in range(8)]
+    broken = Unknowing(*(gpu.uuid for gpu in many), words="initialization error: nvml error")
+    a = lab.join("a", gpus=many, runtime=broken)
+    lab.write(a_project(), pipeline=NEEDY)
+    lab.until(lambda: lab.kinds(1)[:2] == ["Claim", "Released"])
+    assert a.take_stock()
+    lab.join("b", gpus=[replace(ONE, uuid="other-1")])
+    lab.until(lambda: lab.phases() == ["Succeeded"])
+    assert claimed(lab) == [("a", ("gpu-0",)), ("b", ("other-1",))]
+
+
+def test_a_device_that_no_container_got_is_tried_again_after_a_while(lab: Lab) -> None:
+    runtime = Unknowing("gpu-1")
+    agent = lab.join(gpus=(ONE,), runtime=runtime)
+    lab.write(a_project(), pipeline=NEEDY)
+    lab.until(lambda: lab.kinds(1) == ["Claim", "Released"])
+    for _ in range(60):
+        lab.turn()
+    assert lab.kinds(1) == ["Claim", "Released"], "meanwhile it waits"
+    runtime.unknown.clear()
+    lab.clock.seconds += REFUSED_FOR
+    lab.until(lambda: lab.phases() == ["Succeeded"])
+    assert "GpuFaulty" not in {one.type for one in agent.conditions()}
 
 
 # --- what the node knows at first hand ---

@@ -18,7 +18,7 @@ from reconciler.core.names import NodeName
 from reconciler.core.nodes import Gpu, Inventory, NodeRecord
 from reconciler.errors import ShareUnavailable
 from tests.fakes.build import GIB, a_pipeline, a_project, a_stage
-from tests.fakes.lab import FakeHost, Lab
+from tests.fakes.lab import FakeClock, FakeHost, Lab
 
 ONE, TWO = (Gpu(uuid=f"GPU-{n}", model="A5000", memory=24 * GIB) for n in (1, 2))
 LOST = replace(TWO, fault=GONE)
@@ -243,7 +243,7 @@ def test_slow_facts_are_looked_at_now_and_then(lab: Lab, monkeypatch: pytest.Mon
 
 
 def test_a_reserved_gpu_is_not_offered_and_an_unknown_one_is_told() -> None:
-    watch = GpuWatch(ShownHost(GpuLook(gpus=(ONE, TWO))), ["GPU-2", "GPU-9"], frozenset)
+    watch = GpuWatch(ShownHost(GpuLook(gpus=(ONE, TWO))), ["GPU-2", "GPU-9"], frozenset, FakeClock())
     watch.look(30.0)
     assert watch.offered == (ONE,)
     (unknown,) = watch.conditions
@@ -254,7 +254,7 @@ def test_a_reserved_gpu_is_not_offered_and_an_unknown_one_is_told() -> None:
 
 
 def test_a_driver_that_says_nothing_says_nothing_of_reserved_gpus_either() -> None:
-    watch = GpuWatch(ShownHost(GpuLook(fault="reboot")), ["GPU-2"], frozenset)
+    watch = GpuWatch(ShownHost(GpuLook(fault="reboot")), ["GPU-2"], frozenset, FakeClock())
     watch.look(30.0)
     assert [one.type for one in watch.conditions] == ["GpuDriverFaulty"]
 

@@ -114,8 +114,9 @@ def test_amds_gpus_come_as_device_files_with_their_groups(
 def test_an_amd_gpu_whose_device_file_is_gone_is_lost(on_engine: RuntimeMaker, make_order: OrderMaker) -> None:
     gpu = Gpu(uuid="0x7c2a", vendor="amd", device="/dev/dri/renderD999")
     runtime = on_engine()
-    with pytest.raises(GpuLost, match="can't be reached"):
+    with pytest.raises(GpuLost, match="can't be reached") as lost:
         start(runtime, make_order("true", gpus=(gpu,)))
+    assert lost.value.is_refused
     assert list(runtime.list()) == []
 
 
@@ -137,7 +138,7 @@ def test_a_gpu_that_only_the_engine_misses_is_lost_and_uses_an_attempt(
             start(runtime, make_order("true", gpus=(ONE,)))
     finally:
         gpu_engine.hook_says("")
-    assert lost.value.counts
+    assert (lost.value.counts, lost.value.is_refused) == (True, True)
     assert list(runtime.list()) == []
     assert runtime.held() == {}
 

@@ -69,7 +69,8 @@ def _render_nodes(gpus: Sequence[Gpu]) -> dict[str, Any]:
     try:
         groups = {str(os.stat(path).st_gid) for path in paths}  # noqa: PTH116
     except OSError as error:
-        raise GpuLost(f"the GPU's device {error.filename} can't be reached: {error.strerror}") from error
+        words = f"the GPU's device {error.filename} can't be reached: {error.strerror}"
+        raise GpuLost(words, is_refused=True) from error
     return {"devices": [f"{path}:{path}:rwm" for path in paths], "group_add": sorted(groups)}
 
 

@@ -117,7 +117,8 @@ def start_failed(error: APIError, *, image: str, command: tuple[str, ...]) -> St
     if is_disk_full(said):
         return None
     if re.search(GPU_GONE, said):
-        return GpuLost(f"the engine can't give the claim's GPU to its container ({said})", counts=True)
+        message = f"the engine can't give the claim's GPU to its container ({said})"
+        return GpuLost(message, counts=True, is_refused=True)
     if "could not select device driver" in said or "nvidia-container" in said:
         return StartFailed(
             "GpuRuntimeMissing",
