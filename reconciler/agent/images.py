@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -26,7 +26,10 @@ from reconciler.errors import RegistryUnavailable, StartFailed, TryLater, Winslo
 log = structlog.get_logger()
 
 FRESH = 60.0
-"""Seconds for which an answer may wait for the plan that asked for it: a tick takes long on a busy share."""
+"""Seconds for which an answer holds that a plan has seen and made no use of."""
+
+UNSEEN = 600.0
+"""Seconds for which an answer waits for the first plan that sees it: a tick takes long on a busy share."""
 
 LOOK = 60.0
 """Seconds between two looks at all images."""
@@ -38,6 +41,18 @@ FULL = 95.0
 """Percent of the engine's disk from which on people should know that nothing is left to remove."""
 
 
+@dataclass(slots=True)
+class _Answer:
+    """Which image a name was at that moment; None: it can't be had."""
+
+    digest: str | None
+    at: float
+    was_seen: bool = False
+
+    def holds(self, now: float) -> bool:
+        return now < self.at + (FRESH if self.was_seen else UNSEEN)
+
+
 class NodeImages:
     """Thread-safe: single operations on dicts. ``images`` is None where what runs needs none."""
 
@@ -47,7 +62,7 @@ class NodeImages:
         self._clock = clock
         self._keep_below = config.docker.keep_below
         self._pulled = PulledImages(config.local)
-        self._resolved: dict[WantedImage, tuple[str | None, float]] = {}  # until when it holds
+        self._resolved: dict[WantedImage, _Answer] = {}
         self._unresolved: dict[WantedImage, tuple[str, float]] = {}
         self._pulling: dict[ClaimKey, tuple[str, PullProgress]] = {}
         self._unprepared: dict[str, float] = {}
@@ -61,10 +76,13 @@ class NodeImages:
 
     def shown_to(self, me: Me) -> Me:
         now = me.monotonic
+        answers = {wanted: answer for wanted, answer in self._resolved.copy().items() if answer.holds(now)}
+        for answer in answers.values():
+            answer.was_seen = True
         has_room = self._fill is None or self._fill < self._keep_below
         return replace(
             me,
-            images={wanted: digest for wanted, (digest, until) in self._resolved.copy().items() if now < until},
+            images={wanted: answer.digest for wanted, answer in answers.items()},
             unresolved={wanted: why for wanted, (why, until) in self._unresolved.copy().items() if now < until},
             present_images=self._present,
             unprepared=frozenset(image for image, until in self._unprepared.copy().items() if now < until),
@@ -110,7 +128,7 @@ class NodeImages:
             self._note_silence(wanted, error)
             raise
         self._unresolved.pop(wanted, None)
-        self._resolved[wanted] = digest, self._clock.monotonic() + FRESH
+        self._resolved[wanted] = _Answer(digest, self._clock.monotonic())
 
     def forget(self, wanted: WantedImage) -> None:
         """A run was bound to the answer: the next one asks again, for somebody may have pushed meanwhile."""

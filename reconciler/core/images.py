@@ -6,7 +6,7 @@ and all attempts on all nodes use exactly that.
 
 from dataclasses import replace
 
-from reconciler.core.actions import ResolveImage
+from reconciler.core.actions import CreateRun, ResolveImage
 from reconciler.core.decide import Wait
 from reconciler.core.desired import Pull
 from reconciler.core.draft import Draft, WantedImage
@@ -38,7 +38,7 @@ def with_digest(draft: Draft, project: ProjectName, created: RunCreated) -> RunC
         return created
     if is_exact(wanted.image):
         return replace(created, image_digest=familiar(wanted.image))
-    if wanted in draft.me.images:
+    if wanted in draft.me.images and not _is_used_up(draft, wanted):
         return replace(created, image_digest=draft.me.images[wanted])
     _resolve(draft, project, wanted)
     message = f"stage '{created.stage}' is about to start on {draft.me.name}: which image is {wanted.image} now?"
@@ -56,6 +56,12 @@ def _is_here(draft: Draft, created: RunCreated) -> bool:
     """The very image that it needs: then no registry is asked."""
     tag = created.image if created.pull is not Pull.ALWAYS else None
     return (created.image_digest or tag) in draft.me.present_images
+
+
+def _is_used_up(draft: Draft, wanted: WantedImage) -> bool:
+    """With ``pull: always`` the registry is asked for each run, also for the second of one plan."""
+    made = (one.record for one in draft.actions if isinstance(one, CreateRun))
+    return wanted.pull is Pull.ALWAYS and any(WantedImage(one.image or "", one.pull) == wanted for one in made)
 
 
 def _resolve(draft: Draft, project: ProjectName, wanted: WantedImage) -> None:

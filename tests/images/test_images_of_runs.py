@@ -108,6 +108,15 @@ def test_one_question_serves_all_projects_that_wait_for_it() -> None:
     assert len(plan(desired, ledger, (a_node("a"),), me(images={})).actions) == 1
 
 
+@pytest.mark.parametrize(("pull", "kinds"), [(Pull.ALWAYS, [CreateRun, ResolveImage]), (Pull.MISSING, [CreateRun] * 2)])
+def test_always_asks_for_each_run(pull: Pull, kinds: list[type]) -> None:
+    """One answer must not serve a second run, which may be due long after the question."""
+    desired = a_desired(a_project(), a_project("ulm"), pipeline=a_pipeline(a_stage(pull=pull)))
+    ledger = replace(a_ledger(), projects={name: a_ledger().projects[CROSSING] for name in desired.projects})
+    todo = plan(desired, ledger, (a_node("a"),), me(images={WantedImage("image:1", pull): EXACT}))
+    assert [type(action) for action in todo.actions] == kinds
+
+
 @pytest.mark.parametrize("image", [EXACT, "sha256:" + "2" * 64])
 def test_a_pinned_image_needs_no_answer(image: str) -> None:
     project = a_project(next=a_next("detect", pins=Pins(image=image)))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.adapters.docker.images import DockerImages
-from reconciler.agent.images import FRESH, UNPREPARED, NodeImages
+from reconciler.agent.images import FRESH, UNPREPARED, UNSEEN, NodeImages
 from reconciler.config import DockerConfig, NodeConfig
 from reconciler.core.desired import Pull
 from reconciler.core.draft import Me, WantedImage
@@ -53,14 +53,31 @@ def clock() -> SetClock:
     return SetClock()
 
 
-def test_an_answer_serves_the_run_it_was_asked_for_and_grows_old(clock: SetClock, tmp_path: Path) -> None:
+def test_an_answer_serves_the_run_it_was_asked_for(clock: SetClock, tmp_path: Path) -> None:
     node = a_node_with(FakeImages(), clock, tmp_path)
     node.resolve("image:1", Pull.MISSING)
     assert seen(node, clock).images == {WANTED: "image@sha256:fake"}
     node.forget(WANTED)
     assert seen(node, clock).images == {}
+
+
+def test_an_answer_waits_for_its_plan_however_slow_the_share_is(clock: SetClock, tmp_path: Path) -> None:
+    """Else a node whose looks are minutes apart would ask for ever and create nothing."""
+    node = a_node_with(FakeImages(), clock, tmp_path)
     node.resolve("image:1", Pull.MISSING)
+    clock.seconds += 5 * FRESH
+    assert seen(node, clock).images == {WANTED: "image@sha256:fake"}
+    assert seen(node, clock).images == {}, "a plan saw it and made no use of it"
+
+
+def test_an_answer_grows_old(clock: SetClock, tmp_path: Path) -> None:
+    node = a_node_with(FakeImages(), clock, tmp_path)
+    node.resolve("image:1", Pull.MISSING)
+    assert seen(node, clock).images == seen(node, clock).images != {}
     clock.seconds += FRESH
+    assert seen(node, clock).images == {}
+    node.resolve("image:1", Pull.MISSING)
+    clock.seconds += UNSEEN
     assert seen(node, clock).images == {}
 
 
