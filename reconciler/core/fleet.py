@@ -29,6 +29,7 @@ class Placement:
     ranked: tuple[NodeName, ...] = ()
     refused: Mapping[NodeName, str] = field(default_factory=dict)
     ever: bool = True  # would any node do, were it idle and alive?
+    why: str = ""  # ``refused`` in one line
     hint: str = ""  # what the best of them would lack
     behind: Mapping[NodeName, str] = field(default_factory=dict)  # what makes it worse than the first; "": nothing
 
@@ -59,8 +60,13 @@ class Fleet:
             node.name: offer(node, desired.nodes.get(node.name, usual), used.get(node.name, nothing), ttl=ttl)
             for node in nodes
         }
+        self.keepers: dict[str, frozenset[NodeName]] = {}  # run -> the nodes that say they keep themselves free for it
+        for node in nodes:
+            if run := node.availability.reserved:
+                self.keepers[run] = self.keepers.get(run, frozenset()) | {node.name}
         self._changed: list[NodeName] = []
         self._views: dict[object, _View] = {}
+        self._asked: tuple[Need, _View] | None = None  # a stage that waits is asked about several times in a row
 
     def __contains__(self, node: NodeName) -> bool:
         return node in self._offers
@@ -131,14 +137,17 @@ class Fleet:
         self._changed.append(node)
 
     def _view(self, need: Need) -> "_View":
+        if self._asked is not None and self._asked[0] is need and self._asked[1].seen == len(self._changed):
+            return self._asked[1]
         alike = _alike(need)
         view = self._views.get(alike)
         if view is None:
             view = self._views[alike] = _View(need, self._strategy)
             view.look(self._offers.values())
-        else:
+        elif view.seen < len(self._changed):
             view.look([self._offers[name] for name in set(self._changed[view.seen :])])
         view.seen = len(self._changed)
+        self._asked = (need, view)
         return view
 
 
@@ -202,7 +211,8 @@ class _View:
                 if has_too_many
                 else ""
             )
-            self._nobody = Placement(refused=dict(self.refused), ever=self._ever, hint=hint)
+            refused = dict(self.refused)
+            self._nobody = Placement(refused=refused, ever=self._ever, why=refusals(refused), hint=hint)
         return self._nobody
 
     def _refusal(self, found: Offer, fitting: Sequence[Gpu]) -> str:

@@ -5,7 +5,7 @@ waited for long, get one node each that takes only what fits beside them. No mes
 it is follows from what the nodes are, it says so with its heartbeat, and it goes on until the stage has started.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from reconciler.core.desired import Desired
@@ -14,7 +14,6 @@ from reconciler.core.fitting import Need
 from reconciler.core.fleet import Fleet
 from reconciler.core.ledger import Ledger, ProjectHistory
 from reconciler.core.names import NodeName, ProjectName
-from reconciler.core.nodes import Node
 
 HEADS = 4
 """So many stages may have a node kept free: others of the same importance get their turn after them."""
@@ -33,7 +32,7 @@ def keep_free(draft: Draft, need: Need) -> None:
     if draft.heads >= HEADS or not fleet.has_room(need):
         return
     waits = draft.age(f"waits {run}")
-    before = announced(draft.nodes).get(run, frozenset()) - draft.kept.keys()
+    before = fleet.keepers.get(run, frozenset()) - draft.kept.keys()
     if f"keeps {run}" in me.since and me.name not in draft.kept:
         before |= {me.name}
     if not before and fleet.first(need) is not None:
@@ -51,18 +50,9 @@ def keep_free(draft: Draft, need: Need) -> None:
         draft.age(f"keeps {run}")
 
 
-def announced(nodes: Sequence[Node]) -> Mapping[str, frozenset[NodeName]]:
-    """Which nodes say that they keep themselves free for which run."""
-    found: dict[str, frozenset[NodeName]] = {}
-    for node in nodes:
-        if run := node.availability.reserved:
-            found[run] = found.get(run, frozenset()) | {node.name}
-    return found
-
-
-def keep_announced(fleet: Fleet, need: Need, nodes: Sequence[Node]) -> None:
+def keep_announced(fleet: Fleet, need: Need) -> None:
     """For those who only look: what the nodes say they do."""
-    if name := fleet.keeper(need, announced(nodes).get(need.seed, ())):
+    if name := fleet.keeper(need, fleet.keepers.get(need.seed, ())):
         fleet.keep(name, need.requires, need.seed)
 
 

@@ -32,7 +32,7 @@ from reconciler.core.nodes import Node
 from reconciler.core.placement import need_of, open_claims, usage
 from reconciler.core.problems import Severity
 from reconciler.core.proposals import offer, proposals_of
-from reconciler.core.queue import announced, in_order, keep_announced
+from reconciler.core.queue import in_order, keep_announced
 from reconciler.core.records import Claim, Failed, Released
 from reconciler.core.requests import line_of, renewed, request_conditions
 from reconciler.core.start import limited_by, need_of_start, queued
@@ -92,7 +92,7 @@ def explain(
 ) -> tuple[Wait, Mapping[NodeName, str]]:
     """What the project waits for or does now, and of each node why it is not chosen (empty if none is sought)."""
     sight = _sight(desired, ledger, nodes)
-    ahead = {ProjectName(run.rpartition("/")[0]) for run in announced(nodes)} & desired.projects.keys()
+    ahead = {ProjectName(run.rpartition("/")[0]) for run in sight.fleet.keepers} & desired.projects.keys()
     for name in in_order(desired, ledger, {*ahead, project.id}):
         if name == project.id:
             break
@@ -122,7 +122,7 @@ def _explain(sight: _Sight, project: Project) -> tuple[Wait, Mapping[NodeName, s
 
 def _sought(sight: _Sight, need: Need) -> Placement:
     placement = sight.fleet.placement(need)
-    keep_announced(sight.fleet, need, sight.nodes)
+    keep_announced(sight.fleet, need)
     return placement
 
 

@@ -6,7 +6,7 @@ from reconciler.core.desired import Pins, Project, Requires, Stage, Then, Unchan
 from reconciler.core.draft import Draft
 from reconciler.core.environment import run_environment
 from reconciler.core.fitting import Need
-from reconciler.core.fleet import Placement, refusals
+from reconciler.core.fleet import Placement
 from reconciler.core.gpus import choose_gpus
 from reconciler.core.images import awaits_registry, with_digest
 from reconciler.core.ledger import ProjectHistory, Run
@@ -83,15 +83,16 @@ def queued(stage: str, placement: Placement) -> Wait:
         return about_to_start(stage, placement.ranked[0])
     if not placement.refused:
         return Wait(phase=ProjectPhase.QUEUED, reason="NoNodes", message="no node has joined this share yet")
-    why = refusals(placement.refused)
     if not placement.ever:
         hint = f": {placement.hint}" if placement.hint else ""
+        message = f"no node can ever run stage '{stage}' as it is{hint} ({placement.why})"
         return Wait(
             phase=ProjectPhase.AWAITING_INPUT,
             reason="NoNodeFits",
-            message=f"no node can ever run stage '{stage}' as it is{hint} ({why}); change its requires or add a node",
+            message=f"{message}; change its requires or add a node",
         )
-    return Wait(phase=ProjectPhase.QUEUED, reason="NoNodeFree", message=f"stage '{stage}' waits for a node ({why})")
+    message = f"stage '{stage}' waits for a node ({placement.why})"
+    return Wait(phase=ProjectPhase.QUEUED, reason="NoNodeFree", message=message)
 
 
 def new_run(draft: Draft, project: Project, history: ProjectHistory, start: StartStage) -> RunCreated:
