@@ -10,7 +10,7 @@ _BYTES = {"B": 1} | {
 }
 _PART = re.compile(r"([0-9.]+)([dhms])")
 _SIZE = re.compile(r"([0-9.]+) ?([A-Za-z]+)")
-_LIKE_A_SIZE = re.compile(r"\s*([0-9]{1,9})(?:[.,]([0-9]{1,3}))?\s*([kmgt])(i?)(?:b|bytes?)?\s*", re.IGNORECASE)
+_LIKE_A_SIZE = re.compile(r"\s*([0-9]{1,9})(?:[.,]([0-9]{1,3}))?\s*(?:([kmgt])(i?)(?:b|bytes?)?)?\s*", re.IGNORECASE)
 
 
 def duration(text: str) -> timedelta:
@@ -28,12 +28,14 @@ def memory(text: str) -> int:
 
 
 def meant_size(text: str) -> str:
-    """How a size in another spelling is written here: ``16GB`` for ``16 gb``; empty if nobody can tell."""
+    """How a size in another spelling is written here: ``16GB or 16GiB`` for ``16 gb``; empty if nobody can tell."""
     found = _LIKE_A_SIZE.fullmatch(text)
     if found is None or not float(f"{found[1]}.{found[2] or 0}"):
         return ""
-    part = f".{found[2]}" if found[2] else ""
-    return f"{found[1]}{part}{found[3].upper()}{found[4].lower()}B"
+    if not found[3] and len(found[1]) > 3:  # 16 are gigabytes; 8192 may be anything
+        return ""
+    size = f"{found[1]}{'.' if found[2] else ''}{found[2] or ''}{(found[3] or 'g').upper()}"
+    return f"{size}iB" if found[4] else f"{size}B or {size}iB"
 
 
 def duration_text(length: timedelta) -> str:

@@ -1,6 +1,7 @@
 """What a fault found by a schema is called: in words of the file's author, saying what to write instead."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -109,11 +110,27 @@ def _value_fault(path: Sequence[str | int], node: Node, error: ValidationError) 
     if isinstance(node.value, str) and "enum" in schema and not hidden:
         close = get_close_matches(node.value, [str(word) for word in schema["enum"]], n=1)
         message += f"; did you mean '{close[0]}'?" if close else ""
-    if isinstance(node.value, str) and schema.get("title") == "Memory" and (size := meant_size(node.value)):
+    if schema.get("title") == "Memory" and (size := meant_size(_written(node))):
         message += f"; did you mean {size}?"
+    if not hidden and isinstance(node.value, str) and _is_number_for(schema, node.value):
+        message += f"; write {node.value} without quotes"
     if _wants_text(schema) and isinstance(node.value, bool | int | float):
         message += "; put it in quotes" if hidden else f'; write "{short(node.text)}" in quotes'
     return message
+
+
+def _written(node: Node) -> str:
+    return node.value if isinstance(node.value, str) else node.text
+
+
+def _is_number_for(schema: Mapping[str, Any], text: str) -> bool:
+    """Would the text be right if it stood there without its quotes?"""
+    is_whole = "integer" in schema.get("type", ())
+    if not is_whole and schema.get("type") != "number":
+        return False
+    if not re.fullmatch(r"[0-9]{1,9}" if is_whole else r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return False
+    return bool(schema.get("minimum", 0) <= float(text) <= schema.get("maximum", float("inf")))
 
 
 def _wants_text(schema: Mapping[str, Any]) -> bool:
