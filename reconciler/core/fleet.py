@@ -222,7 +222,8 @@ class _View:
         self._ever = True
         if found.unavailable:
             return found.unavailable
-        self.roomy.add(found.node.name)
+        if not busy(self._need, empty(found), fitting):  # faulty devices make no room
+            self.roomy.add(found.node.name)
         return busy(self._need, found, fitting)
 
 

@@ -34,6 +34,15 @@ class _Held:
             runs=(*self.runs, run),
         )
 
+    def beside(self, other: "_Held") -> "_Held":
+        return _Held(
+            gpus=self.gpus + other.gpus,
+            cpus=self.cpus + other.cpus,
+            memory=self.memory + other.memory,
+            stages=self.stages + other.stages,
+            runs=self.runs + other.runs,
+        )
+
 
 _NOTHING = _Held()
 
@@ -45,6 +54,7 @@ class Limits:
         self._desired = desired
         self._any = bool(desired.site.tag_limits or desired.site.project_limits)
         self._held: dict[str, _Held] = {}
+        self._awaited: dict[str, _Held] = {}  # by stages that came first and don't fit yet
         for project, run, _ in claims if self._any else ():
             self.hold(project, run.number, run.created.requires)
 
@@ -53,6 +63,11 @@ class Limits:
             held, name = self._held.get(whose, _NOTHING), f"{project}/{run}"
             if name not in held.runs:  # a claim that is taken over holds no more than before
                 self._held[whose] = held.plus(requires, name)
+
+    def await_turn(self, project: ProjectName, run: str, requires: Requires) -> None:
+        """Later stages get what is left beside this one's share: else small ones would pass it for ever."""
+        for whose, _ in self._of(project):
+            self._awaited[whose] = self._awaited.get(whose, _NOTHING).plus(requires, run)
 
     def impossible(self, project: ProjectName, requires: Requires) -> str:
         """Why the stage may not even run alone; empty if it may."""
@@ -64,9 +79,13 @@ class Limits:
     def reached(self, project: ProjectName, run: str, requires: Requires) -> str:
         """Why the run ("crossing/3") may not start beside those that run; empty if it may."""
         for whose, limit in self._of(project):
-            held = self._held.get(whose, _NOTHING)
-            for most, needed, there in _counted(limit, requires, held, is_in=run in held.runs):
+            held, awaited = self._held.get(whose, _NOTHING), self._awaited.get(whose, _NOTHING)
+            is_in = run in held.runs
+            for most, needed, there in _counted(limit, requires, held, is_in=is_in):
                 return _words(whose, most, f"needs {needed}", there, held)
+            for most, needed, there in () if is_in else _counted(limit, requires, held.beside(awaited)):
+                first = f"{_named(awaited)} came first, and would hold {there} with what runs"
+                return f"{whose} may hold {most} at once (limits in winslow.yaml): {first}; needs {needed}"
         return ""
 
     def exceeded(self, project: ProjectName, requires: Requires) -> str:
@@ -104,10 +123,13 @@ def _counted(limit: Limit, requires: Requires, held: _Held, *, is_in: bool = Fal
 
 
 def _words(whose: str, most: str, needs: str, there: str, held: _Held) -> str:
-    named = ", ".join(sorted(held.runs)[:NAMED])
-    more = f" and {len(held.runs) - NAMED} more" if len(held.runs) > NAMED else ""
-    by = f"{there} held by {named}{more}" if held.runs else "nothing is held"
+    by = f"{there} held by {_named(held)}" if held.runs else "nothing is held"
     return f"{whose} may hold {most} at once (limits in winslow.yaml): {by}; {needs}"
+
+
+def _named(held: _Held) -> str:
+    more = f" and {len(held.runs) - NAMED} more" if len(held.runs) > NAMED else ""
+    return ", ".join(sorted(held.runs)[:NAMED]) + more
 
 
 def _stages(number: float) -> str:

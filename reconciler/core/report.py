@@ -114,7 +114,7 @@ def _explain(sight: _Sight, project: Project) -> tuple[Wait, Mapping[NodeName, s
             return _open(run, sight.nodes, project.id), _sought(sight, need).by_node() if is_sought else {}
         case StartStage(stage=stage) as start:
             need = need_of_start(project, history, start)
-            if (held := limited_by(sight.limits, project.id, stage.name, need)) is not None:
+            if (held := limited_by(sight.limits, sight.fleet, project.id, stage.name, need)) is not None:
                 return replace(held, stage=stage.name), {}
             placement = _sought(sight, need)
             return replace(queued(stage.name, placement), stage=stage.name), placement.by_node()

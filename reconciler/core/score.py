@@ -40,7 +40,7 @@ WORDS: Mapping[str, str] = {
 def score(need: Need, found: Offer, fitting: Sequence[Gpu], strategy: Strategy) -> Score:
     """Of a node that can take it. ``away`` counts as 1 here: it is not the same for all that need the same."""
     requires, capacity, used = need.requires, found.capacity, found.used
-    gpus = chosen(fitting, requires.gpus, used)
+    gpus = chosen(fitting, requires.gpus, found.held)  # none that is kept free
     cpus = (used.cpus + requires.cpus) / max(capacity.cpus, 0.001)
     fullness = max(cpus, (used.memory + requires.memory) / capacity.memory if capacity.memory else 0.0)
     return Score(

@@ -6,7 +6,7 @@ from reconciler.core.desired import Pins, Project, Requires, Stage, Then, Unchan
 from reconciler.core.draft import Draft
 from reconciler.core.environment import run_environment
 from reconciler.core.fitting import Need
-from reconciler.core.fleet import Placement
+from reconciler.core.fleet import Fleet, Placement
 from reconciler.core.gpus import choose_gpus
 from reconciler.core.images import awaits_registry, with_digest
 from reconciler.core.ledger import ProjectHistory, Run
@@ -47,7 +47,7 @@ def plan_attempt(draft: Draft, project: ProjectName, run: Run, because: str) -> 
 
 def is_our_turn(draft: Draft, project: ProjectName, stage: StageName, need: Need, number: RecordNumber) -> bool:
     """Is this node the one to claim it now? If not, a reason is left in ``waiting``."""
-    if (held := limited_by(draft.limits, project, stage, need)) is not None:
+    if (held := limited_by(draft.limits, draft.fleet, project, stage, need)) is not None:
         draft.wait(project, held)
         return False
     rank = draft.fleet.rank(need, draft.me.name) if draft.me.name in draft.fleet else None
@@ -62,12 +62,15 @@ def is_our_turn(draft: Draft, project: ProjectName, stage: StageName, need: Need
     return False
 
 
-def limited_by(limits: Limits, project: ProjectName, stage: StageName, need: Need) -> Wait | None:
-    """Whether limits allow it, wherever it would run."""
+def limited_by(limits: Limits, fleet: Fleet, project: ProjectName, stage: StageName, need: Need) -> Wait | None:
+    """Whether limits allow it, wherever it would run. Called in the queue's order: nobody is passed over."""
     if why := limits.impossible(project, need.requires):
-        message = f"stage '{stage}' can never start: {why}; change its requires or the limit"
+        mend = "change its requires or the limit, and abort the run if there is one already: its requires are fixed"
+        message = f"stage '{stage}' can never start: {why}; {mend}"
         return Wait(phase=ProjectPhase.AWAITING_INPUT, reason="LimitTooLow", message=message)
     if why := limits.reached(project, need.seed, need.requires):
+        if fleet.has_room(need):
+            limits.await_turn(project, need.seed, need.requires)
         return Wait(phase=ProjectPhase.QUEUED, reason="LimitReached", message=f"stage '{stage}' waits: {why}")
     return None
 
@@ -144,7 +147,7 @@ def _why(start: StartStage) -> str:
 def _claim(draft: Draft, project: ProjectName, created: RunCreated, number: RecordNumber, because: str) -> Claim:
     """The claim, with what it takes reserved for the rest of the plan."""
     here = draft.fleet.offer(draft.me.name)
-    gpus = choose_gpus(here.capacity, created.requires, here.used)
+    gpus = choose_gpus(here.capacity, created.requires, here.held)
     draft.take(created.requires, gpus)
     draft.limits.hold(project, created.run, created.requires)
     return Claim(

@@ -11,7 +11,7 @@ from reconciler.core.containers import ContainerState
 from reconciler.core.desired import Desired, Gpus, Limit, Project, Requires, Site
 from reconciler.core.draft import Plan
 from reconciler.core.ledger import Ledger, ProjectHistory, RunPhase
-from reconciler.core.names import NodeName, ProjectName
+from reconciler.core.names import NodeName, PipelineName, ProjectName
 from reconciler.core.plan import plan
 from reconciler.core.records import Released
 from reconciler.core.report import explain
@@ -62,6 +62,7 @@ def looked(desired: Desired, ledger: Mapping[ProjectName, ProjectHistory], name:
 
 
 ULM, ZOO = student("ulm"), student("zoo")
+NEEDS = {PipelineName("one"): Requires(gpus=Gpus(count=1)), PipelineName("two"): TWO}
 
 
 def test_who_reaches_a_limit_is_told_which_and_who_holds_it() -> None:
@@ -217,3 +218,15 @@ def test_giving_back_uses_no_attempt() -> None:
     assert all(is_done(history) for history in world.ledger.projects.values())
     assert released
     assert not any(one.counts for one in released)
+
+
+def test_within_a_limit_nobody_is_passed_over() -> None:
+    """Small stages would otherwise pass a bigger one for ever. What the limit leaves beside it they get."""
+    flows = {name: a_pipeline(a_stage("detect", requires=needs), id=name) for name, needs in NEEDS.items()}
+    projects = (student("first", pipeline="two", priority=1), student("second", pipeline="one"), ZOO)
+    ledger = {**waits("first", "second"), ZOO.id: holds()}
+    todo = looked(replace(site(*projects, gpus=3), pipelines=flows), ledger)
+    assert not todo.actions
+    assert "first/1 came first, and would hold 4 GPUs with what runs" in todo.waiting[ProjectName("second")].message
+    todo = looked(replace(site(*projects, gpus=5), pipelines=flows), ledger)
+    assert [action.project for action in todo.actions] == ["first", "second"]

@@ -233,3 +233,28 @@ def test_a_stream_of_small_stages_never_starves_a_big_one(stream: list[int], nam
             assert turn < 80, "reserve_after and the longest small stage together take 42 turns"
             return
     raise AssertionError("the big stage starved")
+
+
+def test_what_is_kept_free_is_not_given_to_others_for_want_of_looking() -> None:
+    """The small stage fits on the big device, and the small ones come first in its eyes."""
+    small = [replace(a_gpu(f"x{number}", gib=16), model="RTX A4000") for number in range(2)]
+    big = replace(a_gpu("y0", gib=24), model="RTX 4090")
+    node = a_node("a", gpus=(*small, big), cpus=32.0)
+    wanted = {BIG: Requires(gpus=Gpus(count=2, model="A4000")), SMALL: Requires(gpus=Gpus(count=1))}
+    pipelines = {name: a_pipeline(a_stage("detect", requires=needs), id=name) for name, needs in wanted.items()}
+    desired = replace(a_desired(HUGE, TINY), pipelines=pipelines)
+    todo = looked({**waiting(huge=1, tiny=2), ProjectName("other"): busy_with("x0")}, node, desired=desired)
+    assert todo.reserved == "huge/1"
+    assert [one.claim.gpus for one in todo.actions if isinstance(one, CreateRun)] == [("y0",)]
+
+
+def test_stages_that_faults_keep_from_starting_keep_nothing_from_others() -> None:
+    """However many of them wait: a stage behind them that has room gets its node kept free."""
+    gone = replace(a_gpu("a-7"), fault="fallen off the bus")
+    node = a_node("a", gpus=(*(a_gpu(f"a-{number}") for number in range(7)), gone), cpus=32.0)
+    whole = PipelineName("whole")
+    stuck = {name: a_project(name, pipeline=whole) for name in ("stuck-1", "stuck-2", "stuck-3", "stuck-4")}
+    pipelines = {**flows(7), whole: a_pipeline(a_stage("detect", requires=Requires(gpus=Gpus(count=8))), id=whole)}
+    desired = replace(a_desired(*stuck.values(), HUGE, TINY), pipelines=pipelines)
+    told = {**waiting(**dict.fromkeys(stuck, 1.0), huge=2, tiny=3), ProjectName("other"): busy_with("a-0")}
+    assert looked(told, node, desired=desired).reserved == "huge/1"
