@@ -206,4 +206,4 @@ class NodeImages:
             self._pulled.note_pull(here.id, familiar(image), now)
         else:
             self._pulled.note_use(here.id, now)
-        self._present |= {image}
+        self._present |= {image, here.reference}

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -15,6 +16,7 @@ from reconciler.config import DockerConfig
 from reconciler.config import Registry as Login
 from reconciler.core.desired import Pull
 from reconciler.core.image_names import PullProgress
+from reconciler.core.stored_images import REST, PulledImage, present, removable
 from reconciler.errors import RegistryUnavailable, StartFailed, Superseded, Transient, TryLater
 from tests.images.conftest import MakeImages
 from tests.images.registry import PASSWORD, USER, Bench, Registry
@@ -52,6 +54,7 @@ def test_what_came_from_a_registry_is_known_by_its_digest_while_that_is_dead(
 ) -> None:
     name = bench.name(own_registry.host)
     digest = bench.publish(name)
+    images.resolve(name, Pull.MISSING)
     images.provide(name, digest, Pull.MISSING, quiet)
     own_registry.stop()
     assert images.resolve(name, Pull.MISSING) == digest
@@ -67,7 +70,7 @@ def test_always_asks_the_registry_though_an_older_image_is_here(
     bench.build(name)
     after = bench.push(name)
     bench.forget(name)
-    images.provide(name, before, Pull.MISSING, quiet)
+    bench.engine.api.tag(images.provide(name, before, Pull.MISSING, quiet).id, name.rpartition(":")[0], "1")
     assert images.resolve(name, Pull.MISSING) == before
     assert images.resolve(name, Pull.ALWAYS) == after
     images.provide(name, after, Pull.ALWAYS, quiet)
@@ -102,6 +105,39 @@ def test_all_attempts_get_the_first_ones_image_though_the_tag_moved(
     here = images.provide(name, first, Pull.MISSING, quiet)
     assert (here.reference, here.was_pulled) == (first, True)
     assert not bench.has(second)
+
+
+@pytest.mark.parametrize("pull", [Pull.MISSING, Pull.ALWAYS])
+def test_another_attempt_of_an_older_run_leaves_the_tag_alone(
+    images: DockerImages, bench: Bench, registry: Registry, pull: Pull
+) -> None:
+    """Its image is not what the tag means now: the next new run would be bound to it."""
+    name = bench.name(registry.host)
+    first, second = bench.publish(name), bench.publish(name)
+    images.provide(name, first, pull, quiet)
+    assert not bench.has(name)
+    assert images.resolve(name, Pull.MISSING) == second
+    images.provide(name, second, Pull.MISSING, quiet)
+    assert bench.has(name)
+    bench.engine.api.remove_image(first)
+    images.provide(name, first, pull, quiet)
+    assert images.resolve(name, Pull.MISSING) == second
+
+
+def test_an_image_without_a_tag_is_known_by_its_digest_and_may_go(
+    images: DockerImages, bench: Bench, registry: Registry
+) -> None:
+    name = bench.name(registry.host)
+    digest = bench.publish(name)
+    here = images.provide(name, digest, Pull.MISSING, quiet)
+    (found,) = [one for one in images.listed() if one.id == here.id]
+    assert (found.tags, present([found], {name, digest})) == (frozenset(), {digest})
+    now = datetime.now(UTC)
+    pulled = {found.id: PulledImage(names=frozenset({name}), used_at=now - 2 * REST)}
+    assert removable([found], pulled, {digest}, now) == ()
+    assert removable([found], pulled, {name}, now) == (found,)
+    images.remove(found)
+    assert not bench.has(digest)
 
 
 def test_a_pull_tells_how_far_it_is(images: DockerImages, bench: Bench, registry: Registry) -> None:
@@ -281,6 +317,7 @@ def test_images_are_listed_with_their_names_and_who_uses_them(
 ) -> None:
     name = bench.name(registry.host)
     digest = bench.publish(name)
+    images.resolve(name, Pull.MISSING)
     here = images.provide(name, digest, Pull.MISSING, quiet)
     (found,) = [image for image in images.listed() if image.id == here.id]
     assert (found.names, found.is_used) == (frozenset({name, digest}), False)

@@ -140,7 +140,7 @@ def test_an_engine_elsewhere_has_no_disk_to_keep(clock: SetClock, tmp_path: Path
 def test_what_is_here_is_marked_for_others(clock: SetClock, tmp_path: Path) -> None:
     node = a_node_with(FakeImages(absent={"image:1"}), clock, tmp_path)
     node.prepare("image:1")
-    assert node.marks == {image_mark("image:1")}
+    assert node.marks == {image_mark("image:1"), image_mark("image@sha256:fake")}
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"x": 5}', '{"x": {"names": 1, "used_at": "noon"}}', "\x00"])

@@ -33,6 +33,7 @@ class DockerImages:
     def __init__(self, engine: Engine, config: DockerConfig) -> None:
         self._engine = engine
         self._config = config
+        self._told: dict[str, str] = {}  # by registries: which digest a tag is, until that was pulled
 
     def resolve(self, image: str, pull: Pull) -> str:
         if is_exact(image):
@@ -42,7 +43,9 @@ class DockerImages:
             return _digest(found, image)
         if pull is Pull.NEVER:
             raise TryLater(f"{_not_here(image)}, and its stage says pull: never; build or load it here", after=30.0)
-        return f"{repository(image)}@{self._at_registry(image)}"
+        digest = f"{repository(image)}@{self._at_registry(image)}"
+        self._told[familiar(image)] = digest
+        return digest
 
     def provide(self, image: str, digest: str | None, pull: Pull, tell: Tell) -> ImageHere:
         wanted = digest or familiar(image)
@@ -155,9 +158,15 @@ class DockerImages:
         )
 
     def _tag(self, image: str, digest: str, pull: Pull) -> None:
-        """What was pulled by its digest has no tag yet, and by that it is looked for next time."""
+        """What was pulled by its digest has no tag yet, and by that it is looked for next time.
+
+        Only what the registry just called so: the digest of an older run is not what the tag means to the next one.
+        """
         name = familiar(image)
-        if is_exact(name) or (pull is not Pull.ALWAYS and self._inspect(name) is not None):
+        if self._told.get(name) != digest:
+            return
+        del self._told[name]
+        if pull is not Pull.ALWAYS and self._inspect(name) is not None:
             return
         at, _, tag = name.rpartition(":")
         with self._engine.asked() as api, contextlib.suppress(APIError):
