@@ -13,7 +13,7 @@ from reconciler.core.names import Commit, ProjectName, Token
 from reconciler.core.nodes import Availability, Remark
 from reconciler.core.status import Condition
 
-MOST, WIDTH = 5, 240
+MOST, WIDTH = 5, 300
 """So many of each, so many characters of each: a heartbeat has a fixed size."""
 WHO, MOST_IMAGES, AN_IMAGE = 40, 48, 12
 WORDS, ROOM = 1600, 3100
@@ -54,8 +54,8 @@ def works_from(content: bytes | None) -> WorksFrom | None:
 
 def troubles(conditions: Iterable[Condition], faults: Mapping[ProjectName, str]) -> dict[str, object]:
     """The facts to beat with."""
-    told = {one.type: one.message[:WIDTH] for one in list(conditions)[:MOST]}
-    return {"conditions": told, "faults": {name: why[:WIDTH] for name, why in list(faults.items())[:MOST]}}
+    told = {one.type: _cut(one.message) for one in list(conditions)[:MOST]}
+    return {"conditions": told, "faults": {name: _cut(why) for name, why in list(faults.items())[:MOST]}}
 
 
 def heard(content: bytes | None) -> tuple[Mapping[str, str], Mapping[ProjectName, str]]:
@@ -68,7 +68,7 @@ def remarks(remarks: Mapping[ProjectName, Remark]) -> dict[str, object]:
     """The facts to beat with."""
     told = list(remarks.items())[:MOST]
     now = {name: one.now[:WIDTH] for name, one in told if one.now}
-    return {"runs": {name: [one.reason, one.message[:WIDTH]] for name, one in told}, **({"now": now} if now else {})}
+    return {"runs": {name: [one.reason, _cut(one.message)] for name, one in told}, **({"now": now} if now else {})}
 
 
 def heard_remarks(content: bytes | None) -> Mapping[ProjectName, Remark]:
@@ -120,6 +120,11 @@ def heard_availability(content: bytes | None) -> Availability:
         load=float(load) if isinstance(load, int | float) and 0 <= load <= 1 else 0.0,
         reserved=reserved if isinstance(reserved, str) else "",
     )
+
+
+def _cut(text: str) -> str:
+    """Not in the middle of a word that would then mislead."""
+    return text if len(text) <= WIDTH else text[: WIDTH - 2].rsplit(" ", 1)[0] + " …"
 
 
 def _facts(content: bytes | None) -> Mapping[str, Any]:

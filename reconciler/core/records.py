@@ -28,7 +28,7 @@ RECORD_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What every record carries. ``at`` is for people; no rule reads it."""
+    """What every record carries. ``at`` is for people, and for who has waited longest; no rule of safety reads it."""
 
     number: RecordNumber
     token: Token
@@ -189,6 +189,7 @@ class InputFile:
     modified: datetime  # by the share's clock, in whole milliseconds
     sha256: str = ""  # empty: not known (yet); of a directory with very many files it is a digest of their list
     changed: bool = False  # while the run read it: what the run saw is not quite this
+    unread: bool = False  # no file: a link to a directory, or a pipe; nobody knows what a program finds there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

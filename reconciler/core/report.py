@@ -35,7 +35,7 @@ from reconciler.core.proposals import offer, proposals_of
 from reconciler.core.queue import in_order, keep_announced
 from reconciler.core.records import Claim, Failed, Released
 from reconciler.core.requests import line_of, renewed, request_conditions
-from reconciler.core.start import limited_by, need_of_start, queued
+from reconciler.core.start import limited_by, need_of_start, queued, start_faulty
 from reconciler.core.status import Condition, ProjectPhase, ProjectStatus, Status, WaitingFor, condition
 from reconciler.core.supervise import engine_silent
 
@@ -117,7 +117,10 @@ def _explain(sight: _Sight, project: Project) -> tuple[Wait, Mapping[NodeName, s
             if (held := limited_by(sight.limits, sight.fleet, project.id, stage.name, need)) is not None:
                 return replace(held, stage=stage.name), {}
             placement = _sought(sight, need)
-            return replace(queued(stage.name, placement), stage=stage.name), placement.by_node()
+            told = {node.name: node.faults[project.id] for node in sight.nodes if project.id in node.faults}
+            faults = {name: told[name] for name in placement.ranked if name in told}
+            wait = start_faulty(stage.name, faults) if faults else queued(stage.name, placement)
+            return replace(wait, stage=stage.name), {**placement.by_node(), **faults}
 
 
 def _sought(sight: _Sight, need: Need) -> Placement:

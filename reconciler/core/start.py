@@ -1,5 +1,7 @@
 """Creating runs and claiming attempts: who takes what, when, with which devices."""
 
+from collections.abc import Mapping
+
 from reconciler.core.actions import CreateRun, PublishRun
 from reconciler.core.decide import StartStage, Wait
 from reconciler.core.desired import Pins, Project, Requires, Stage, Then, Unchanged
@@ -78,6 +80,13 @@ def limited_by(limits: Limits, fleet: Fleet, project: ProjectName, stage: StageN
 def about_to_start(stage: str, node: NodeName) -> Wait:
     message = f"stage '{stage}' is about to start on {node}"
     return Wait(phase=ProjectPhase.QUEUED, reason="NodeChosen", message=message)
+
+
+def start_faulty(stage: str, faults: Mapping[NodeName, str]) -> Wait:
+    """What nodes met that would take it. They go on trying, and others that fit may do better."""
+    node, fault = next(iter(faults.items()))
+    message = f"stage '{stage}' can't start yet (tried by {node}): {fault}"
+    return Wait(phase=ProjectPhase.QUEUED, reason="StartFaulty", message=message)
 
 
 def queued(stage: str, placement: Placement) -> Wait:

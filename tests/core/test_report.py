@@ -330,3 +330,12 @@ def test_a_run_names_the_run_it_began_from() -> None:
     base = a_base(1, "detect")
     [first, second] = seen(a_run(1, "detect"), a_run(2, "track", base=base)).runs
     assert (first.base, second.base) == (None, 1)
+
+
+def test_a_stage_that_its_best_node_can_not_start_is_not_said_to_be_about_to() -> None:
+    fault = "image 'nosuch/image:1' is not on this node, and its stage says pull: never; build or load it here"
+    node = replace(a_node("a"), faults={CROSSING: fault})
+    wait, answers = explain(a_desired(), a_ledger(), (node,), a_project())
+    assert (wait.reason, wait.phase) == ("StartFaulty", ProjectPhase.QUEUED)
+    assert wait.message == f"stage 'detect' can't start yet (tried by a): {fault}"
+    assert answers == {"a": fault}
