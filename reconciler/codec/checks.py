@@ -8,17 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from reconciler.codec import shapes
 from reconciler.codec.quantities import duration
 from reconciler.codec.validate import Kind
 from reconciler.codec.wording import instead, short
 from reconciler.codec.yaml import Document, Path
-from reconciler.core.desired import Pipeline, Site
+from reconciler.core.desired import Gpus, Pipeline, Requires, Site
 from reconciler.core.names import PipelineName
 from reconciler.core.problems import Problem, Severity
 
 _ROOTS = ("resources", "input")
 _WAYS = ("webhook", "email", "command")
+_OF_A_GPU = ("memory", "model", "capability", "share")
 _SHARE = "share: true needs the memory that the stage takes of each GPU; write for example memory: 8GiB beside it"
+_CUDA = "gpus.capability is CUDA's: no AMD GPU has one; leave it out or write vendor: nvidia"
 
 
 def of_file(kind: Kind, document: Document, file: str) -> tuple[Problem, ...]:
@@ -53,12 +56,28 @@ def _stages(document: Document, file: str) -> Iterable[Problem]:
         if "image" not in stage and "process" not in stage:
             message = f"stage '{name}' has nothing to run; write its image, or process: {{command: [...]}}"
             yield _at(document, ("stages", index), file, message)
+        place = ("stages", index, "requires", "gpus")
         gpus = stage.get("requires", {}).get("gpus", 0)
         if isinstance(gpus, dict) and "count" not in gpus:
             message = "the field 'count' is missing in requires.gpus; write for example count: 1"
-            yield _at(document, ("stages", index, "requires", "gpus"), file, message)
-        if isinstance(gpus, dict) and gpus.get("share") and "memory" not in gpus:
-            yield _at(document, ("stages", index, "requires", "gpus", "share"), file, _SHARE)
+            yield _at(document, place, file, message)
+        else:
+            merged = shapes.requires({"gpus": gpus}, Requires()).gpus
+            yield from (_at(document, (*place, *at), file, message) for at, message in _gpu_faults(gpus, merged))
+
+
+def _gpu_faults(written: Mapping[str, Any] | int, merged: Gpus) -> Iterable[tuple[Path, str]]:
+    """What makes no sense in ``written``, given what comes of it together with the pipeline's words."""
+    if isinstance(written, int):
+        return
+    if merged.count == 0 and (asked := [name for name in _OF_A_GPU if written.get(name)]):
+        words = ", ".join(f"{name}: {'true' if name == 'share' else short(written[name])}" for name in asked)
+        why = "count: 0" if "count" in written else "the pipeline asks for none"
+        yield (asked[0],), f"requires.gpus asks for {words} but for 0 GPUs ({why}): write count: 1"
+    elif merged.capability and merged.vendor == "amd" and not {"capability", "vendor"}.isdisjoint(written):
+        yield ("capability" if "capability" in written else "vendor",), _CUDA
+    if written.get("share") and not merged.memory:
+        yield ("share",), _SHARE
 
 
 def _inputs(document: Document, file: str) -> Iterable[Problem]:
@@ -150,11 +169,11 @@ def of_project(document: Document, file: str, pipeline: Pipeline) -> Iterable[Pr
             key = document.key(("stages", name))
             message = _no_stage(pipeline.id, name, known)
             yield Problem(file=file, line=key.line, column=key.column, message=message)
-        gpus = data["stages"][name].get("requires", {}).get("gpus", 0)
-        found = pipeline.stage(name)
-        is_known = found is not None and found.requires.gpus.memory > 0
-        if isinstance(gpus, dict) and gpus.get("share") and "memory" not in gpus and not is_known:
-            yield _at(document, ("stages", name, "requires", "gpus", "share"), file, _SHARE)
+    for name, stage in shapes.overrides(data, pipeline).items():
+        if stage.requires and name in known:
+            place, written = ("stages", name, "requires", "gpus"), data["stages"][name]["requires"].get("gpus", 0)
+            found = _gpu_faults(written, stage.requires.gpus)
+            yield from (_at(document, (*place, *at), file, message) for at, message in found)
     wanted = data.get("next", {}).get("stage")
     if wanted is not None and wanted not in known:
         yield _at(document, ("next", "stage"), file, _no_stage(pipeline.id, wanted, known))

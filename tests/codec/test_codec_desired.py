@@ -263,6 +263,62 @@ def test_a_fault_between_files_is_told_and_the_project_stays(
     assert line.startswith(fault)
 
 
+GPUS_FLOW = (
+    "stages: [{name: nap, image: x}, {name: detect, image: x, requires: {gpus: {count: 1, capability: '8.6'}}},\n"
+    "  {name: track, image: x, requires: {gpus: {count: 1, memory: 8GiB}}}]\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("stages", "fault"),
+    [
+        (
+            "nap: {requires: {gpus: {memory: 8GiB, model: A100}}}",
+            "2:42: requires.gpus asks for memory: 8GiB, model: A100 but for 0 GPUs (the pipeline asks for none): "
+            "write count: 1",
+        ),
+        (
+            "track: {requires: {gpus: {count: 0, share: true}}}",
+            "2:53: requires.gpus asks for share: true but for 0 GPUs (count: 0): write count: 1",
+        ),
+        (
+            "detect: {requires: {gpus: {vendor: amd}}}",
+            "2:45: gpus.capability is CUDA's: no AMD GPU has one; leave it out or write vendor: nvidia",
+        ),
+        (
+            "detect: {requires: {gpus: {share: true}}}",
+            "2:44: share: true needs the memory that the stage takes of each GPU; write for example memory: 8GiB "
+            "beside it",
+        ),
+    ],
+)
+def test_what_a_project_asks_of_gpus_is_judged_together_with_its_pipeline(
+    history: History, stages: str, fault: str
+) -> None:
+    files = {"pipelines/flow.yaml": GPUS_FLOW, "projects/ulm.yaml": f"pipeline: flow\nstages: {{{stages}}}\n"}
+    desired = load(history({**GOOD, **files}))
+    assert told(desired) == [f"projects/ulm.yaml:{fault}"]
+    assert "ulm" in desired.projects
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        "nap: {requires: {gpus: {count: 1, memory: 8GiB}}}",
+        "track: {requires: {gpus: 0}}",
+        "track: {requires: {gpus: {count: 0}}}",
+        "track: {requires: {gpus: {share: true}}}",
+        "track: {requires: {gpus: {vendor: amd}}}",
+        "detect: {requires: {cpus: 2}}",
+    ],
+)
+def test_a_project_may_ask_for_gpus_take_them_back_or_complete_what_the_pipeline_asks(
+    history: History, stages: str
+) -> None:
+    files = {"pipelines/flow.yaml": GPUS_FLOW, "projects/ulm.yaml": f"pipeline: flow\nstages: {{{stages}}}\n"}
+    assert told(load(history({**GOOD, **files}))) == []
+
+
 def test_a_repository_without_settings_is_told_to_write_them(history: History) -> None:
     files = {path: text for path, text in GOOD.items() if path != "winslow.yaml"}
     assert told(load(history(files))) == [

@@ -28,6 +28,8 @@ BROKEN = [
     ("pipelines/p.yaml", STAGE + "    requires: {cpus: '0.5'}\n", "4:22: requires.cpus must be a number from 0.01 to 4096, not '0.5'; write 0.5 without quotes"),
     ("pipelines/p.yaml", STAGE + "    requires: {memory: 16}\n", "4:24: requires.memory must be a size above zero with its unit, such as 512MiB or 8GiB, not 16; did you mean 16GB or 16GiB?"),
     ("pipelines/p.yaml", STAGE + "    requires: {gpus: {count: 1, share: true}}\n", "4:40: share: true needs the memory that the stage takes of each GPU"),
+    ("pipelines/p.yaml", STAGE + "    requires: {gpus: {count: 0, model: A100, share: true}}\n", "4:40: requires.gpus asks for model: A100, share: true but for 0 GPUs (count: 0): write count: 1"),
+    ("pipelines/p.yaml", STAGE + "    requires: {gpus: {count: 1, vendor: amd, capability: '8.6'}}\n", "4:58: gpus.capability is CUDA's: no AMD GPU has one; leave it out or write vendor: nvidia"),
     ("pipelines/p.yaml", STAGE + "    requires: {labels: {room: 2}}\n", '4:31: labels.room must be text, not 2; write "2" in quotes'),
     ("pipelines/p.yaml", STAGE + "    requires_environment: [A, A]\n", "4:31: entry 2 of requires_environment stands there twice; keep one"),
     ("pipelines/p.yaml", STAGE + "    environment: {A: yes, B: 5}\n", "4:30: environment.B must be text, null or {secret: name}; put it in quotes"),
