@@ -150,9 +150,12 @@ def _about_inputs(run: RunStatus, now: Now) -> Iterator[str]:
 
 def _compared(then: Mapping[str, InputFile], now: Mapping[str, InputFile]) -> Iterator[str]:
     both = [path for path in then if path in now]
-    differing = [path for path in both if not then[path].changed and not same_file(then[path], now[path])]
+    unread = [path for path in both if then[path].unread or now[path].unread]
+    read = [path for path in both if not (then[path].unread or now[path].unread or then[path].changed)]
+    differing = [path for path in read if not same_file(then[path], now[path])]
     for word, paths in (
         ("other content, or at least another time, than then", differing),
+        ("not read, hence not compared (links to directories, pipes)", unread),
         ("gone since", [path for path in then if path not in now]),
         ("not there then", [path for path in now if path not in then]),
     ):

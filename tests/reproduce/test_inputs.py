@@ -17,6 +17,7 @@ from reconciler.agent import inputs as agent
 from reconciler.core.ledger import Run
 from reconciler.core.names import ProjectName
 from reconciler.core.records import InputFile
+from reconciler.core.unchanged import same_inputs
 from tests.fakes.build import CROSSING, a_stage
 from tests.reproduce.conftest import Bench
 
@@ -66,6 +67,23 @@ def test_what_is_no_file_is_neither_read_nor_followed_round_and_round(share: Sha
     found = share.look_at_inputs(CROSSING, ["resources/ulm"])
     assert [one.path.rpartition("/")[2] for one in found] == ["a.mp4", "linked.mp4", "pipe", "round"]
     assert [bool(share.hash_input(CROSSING, one)) for one in found] == [True, True, False, False]
+    assert [one.unread for one in found] == [False, False, True, True]
+
+
+def test_what_lies_behind_a_link_to_a_directory_never_counts_as_the_same(
+    share: SharedDirectory, resources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program may follow it; Winslow does not, so a changed video behind it would go unnoticed."""
+    write(resources / "elsewhere" / "a.mp4", "frames")
+    write(resources / "ulm" / "b.mp4", "frames")
+    (resources / "ulm" / "link").symlink_to(resources / "elsewhere", target_is_directory=True)
+    before = share.look_at_inputs(CROSSING, ["resources/ulm"])
+    write(resources / "elsewhere" / "a.mp4", "changed")
+    assert not same_inputs(before, share.look_at_inputs(CROSSING, ["resources/ulm"]))
+    monkeypatch.setattr(adapter, "MOST", 1)
+    assert not same_inputs(*(share.look_at_inputs(CROSSING, ["resources/ulm"]) for _ in range(2)))
+    (resources / "ulm" / "link").unlink()
+    assert same_inputs(*(share.look_at_inputs(CROSSING, ["resources/ulm"]) for _ in range(2)))
 
 
 def test_very_many_files_are_one_entry_whose_digest_is_that_of_their_list(

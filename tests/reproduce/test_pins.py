@@ -90,6 +90,8 @@ def test_the_digest_the_commands_and_the_base_are_pinned() -> None:
 
 FILE = InputFile(path="resources/a.mp4", size=6, modified=MODIFIED, sha256="a" * 64)
 
+LINK = replace(FILE, sha256="", unread=True)
+
 
 @pytest.mark.parametrize(
     ("run", "at", "words"),
@@ -107,6 +109,7 @@ FILE = InputFile(path="resources/a.mp4", size=6, modified=MODIFIED, sha256="a" *
         (told(inputs=(FILE,)), now(), ("gone since", "resources/a.mp4")),
         (told(inputs=(FILE,)), now(files=(replace(FILE, sha256="b" * 64),)), ("other content", "resources/a.mp4")),
         (told(inputs=(replace(FILE, changed=True),)), now(files=(FILE,)), ("changed while the run read",)),
+        (told(inputs=(LINK,)), now(files=(LINK,)), ("not read, hence not compared", "resources/a.mp4")),
         (told(inputs=(FILE,)), now(files=(FILE, replace(FILE, path="resources/b.mp4"))), ("not there then", "b.mp4")),
     ],
 )

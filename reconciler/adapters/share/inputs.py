@@ -139,7 +139,12 @@ def _input(path: str, found: Found) -> InputFile:
     """Names may be any bytes; records hold text."""
     milliseconds = found.modified // 1_000_000
     told = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return InputFile(path=told, size=found.size, modified=EPOCH + milliseconds * MILLISECOND)
+    return InputFile(
+        path=told,
+        size=found.size,
+        modified=EPOCH + milliseconds * MILLISECOND,
+        unread=found.kind is Kind.OTHER,
+    )
 
 
 def _as_one(declared: str, files: Sequence[InputFile]) -> InputFile:
@@ -150,4 +155,5 @@ def _as_one(declared: str, files: Sequence[InputFile]) -> InputFile:
         size=sum(one.size for one in files),
         modified=max(one.modified for one in files),
         sha256=hashlib.sha256(listed.encode()).hexdigest(),
+        unread=any(one.unread for one in files),
     )
