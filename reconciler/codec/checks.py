@@ -13,8 +13,8 @@ from reconciler.codec.quantities import duration
 from reconciler.codec.validate import Kind
 from reconciler.codec.wording import instead, short
 from reconciler.codec.yaml import Document, Path
-from reconciler.core.desired import Gpus, Pipeline, Requires, Site
-from reconciler.core.names import PipelineName
+from reconciler.core.desired import Gpus, Pipeline, Project, Requires, Site
+from reconciler.core.names import PipelineName, ProjectName
 from reconciler.core.problems import Problem, Severity
 
 _ROOTS = ("resources", "input")
@@ -131,6 +131,22 @@ def short_lives(document: Document, file: str, site: Site) -> Iterable[Problem]:
             yield replace(_at(document, ("stages", index, "ttl"), file, message), severity=Severity.WARNING)
 
 
+def idle_limits(document: Document, file: str, projects: Mapping[ProjectName, Project]) -> Iterable[Problem]:
+    """Limits that hold nothing back: most often a misspelt name."""
+    limits: Mapping[str, Any] = (document.data or {}).get("limits", {}) if projects else {}
+    tags = sorted({tag for project in projects.values() for tag in project.tags})
+    for kind, known, faulty in (
+        ("tags", tags, "no project has the tag"),
+        ("projects", sorted(projects), "there is no project"),
+    ):
+        for name in limits.get(kind, {}):
+            if name not in known:
+                message = f"this limits nothing: {faulty} '{short(name)}'{instead(name, known)}"
+                key = document.key(("limits", kind, name))
+                fault = Problem(file=file, line=key.line, column=key.column, message=message)
+                yield replace(fault, severity=Severity.WARNING)
+
+
 def _notifications(document: Document, file: str) -> Iterable[Problem]:
     """Each has a name of its own and exactly one way to tell."""
     seen: set[str] = set()
@@ -177,6 +193,12 @@ def of_project(document: Document, file: str, pipeline: Pipeline) -> Iterable[Pr
     wanted = data.get("next", {}).get("stage")
     if wanted is not None and wanted not in known:
         yield _at(document, ("next", "stage"), file, _no_stage(pipeline.id, wanted, known))
+    elif wanted is not None:
+        is_skipping = any(stage.skip_unchanged for stage in pipeline.stages[known.index(wanted) :])
+        if data["next"].get("unchanged") == "skip" and not is_skipping:
+            message = f"neither '{wanted}' nor a later stage says skip_unchanged: true in {pipeline.path}"
+            fault = _at(document, ("next", "unchanged"), file, f"next.unchanged: skip has no effect: {message}")
+            yield replace(fault, severity=Severity.WARNING)
 
 
 def unknown_pipeline(document: Document, file: str, name: str, known: Sequence[PipelineName]) -> Problem:

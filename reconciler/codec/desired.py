@@ -33,10 +33,13 @@ def load(tree: StateTree, cache: Cache | None = None) -> Desired:
     places: Mapping[Kind, list[Place]] = defaultdict(list)
     for place in versions.places():
         places[place.kind].append(place)
-    site = _site(versions)
+    settings = _site(versions)
+    site = settings.data if settings else {}
     pipelines = _pipelines(versions, places[Kind.PIPELINE], site)
     projects = _projects(versions, places, pipelines, site)
     nodes = _nodes(versions, places[Kind.NODE])
+    if settings and SITE_PATH not in versions.stale:
+        versions.problems += checks.idle_limits(settings.document, SITE_PATH, projects)
     cache.forget_unused()
     return Desired(
         commit=tree.commit,
@@ -67,7 +70,7 @@ def _warning(file: str, message: str, line: int = 1, column: int = 1) -> Problem
     return Problem(file=file, line=line, column=column, message=message, severity=Severity.WARNING)
 
 
-def _site(versions: Versions) -> shapes.Data:
+def _site(versions: Versions) -> Version | None:
     place = Place(Kind.SITE, SITE_PATH, "winslow")
     if versions.exists(SITE_PATH):
         found = versions.current(place)
@@ -75,7 +78,7 @@ def _site(versions: Versions) -> shapes.Data:
         found = versions.last_good(place)
         message = "the file was deleted; its last version goes on in use" if found else "there is no such file"
         versions.problems.append(_warning(SITE_PATH, f"{message}; write one with at least version: 1"))
-    return found.data if found else {}
+    return found
 
 
 def _pipelines(versions: Versions, places: Sequence[Place], site: shapes.Data) -> dict[PipelineName, Pipeline]:

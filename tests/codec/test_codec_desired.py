@@ -319,6 +319,35 @@ def test_a_project_may_ask_for_gpus_take_them_back_or_complete_what_the_pipeline
     assert told(load(history({**GOOD, **files}))) == []
 
 
+def test_a_limit_that_holds_nothing_back_is_told_where_it_stands(history: History) -> None:
+    limits = (
+        "limits:\n  tags: {student: {gpus: 1}, studnet: {gpus: 1}}\n  projects: {ulm: {gpus: 1}, ulm7: {gpus: 1}}\n"
+    )
+    project = "pipeline: flow\ntags: [student]\n"
+    files = {**GOOD, "winslow.yaml": SITE + limits, "projects/ulm.yaml": project}
+    assert told(load(history(files))) == [
+        "winslow.yaml:3:30: warning: this limits nothing: no project has the tag 'studnet'; did you mean 'student'?",
+        "winslow.yaml:4:30: warning: this limits nothing: there is no project 'ulm7'; did you mean 'ulm'?",
+    ]
+    del files["projects/ulm.yaml"]
+    assert told(load(history(files))) == [], "a new site may write its limits first"
+
+
+@pytest.mark.parametrize(("skipping", "is_told"), [("detect", True), ("track", False), ("report", False)])
+def test_a_request_to_skip_where_no_stage_skips_is_a_warning(history: History, skipping: str, is_told: bool) -> None:
+    flow = "".join(
+        f"  - {{name: {name}, image: x, skip_unchanged: {str(name == skipping).lower()}}}\n"
+        for name in ("detect", "track", "report")
+    )
+    project = "pipeline: flow\nnext: {stage: track, unchanged: skip}\n"
+    files = {**GOOD, "pipelines/flow.yaml": f"stages:\n{flow}", "projects/ulm.yaml": project}
+    fault = (
+        "projects/ulm.yaml:2:33: warning: next.unchanged: skip has no effect: neither 'track' nor a later stage says "
+        "skip_unchanged: true in pipelines/flow.yaml"
+    )
+    assert told(load(history(files))) == [fault] * is_told
+
+
 def test_a_repository_without_settings_is_told_to_write_them(history: History) -> None:
     files = {path: text for path, text in GOOD.items() if path != "winslow.yaml"}
     assert told(load(history(files))) == [
