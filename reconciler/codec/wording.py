@@ -50,9 +50,14 @@ def instead(name: str, known: Sequence[str]) -> str:
 
 
 def label(path: Sequence[str | int]) -> str:
-    """The innermost names of a place, as people say them: ``gpus.count``, ``entry 2 of inputs``."""
+    """The innermost names of a place, as people say them: ``gpus.count``, ``entry 2 of inputs``.
+
+    Below limits all of them: their names are people's own, and say nothing by themselves.
+    """
     if not path:
         return "the file"
+    if path[0] == "limits":
+        return ".".join(short(str(part)) for part in path)
     *before, last = path
     if isinstance(last, int):
         return f"entry {last + 1} of {label(before)}"
@@ -101,7 +106,11 @@ def _value_fault(path: Sequence[str | int], node: Node, error: ValidationError) 
     if error.validator in ("minItems", "maxItems"):
         most = f"at most {schema['maxItems']} entries" if error.validator == "maxItems" else "at least one entry"
         return f"{label(path)} must hold {most}"
+    if error.validator == "minProperties":
+        return f"{label(path)} is empty; write at least one of {', '.join(schema['properties'])}"
     hidden = not _SECRETIVE.isdisjoint(path)
+    if "requires_environment" in path and "patternErrorMessage" in schema:
+        return f"the name {_shown(node)} in {label(path[:-1])} {schema['patternErrorMessage']}"
     message = f"{label(path)} {_expected(error)}"
     if not hidden:
         message += f", not {_shown(node)}"
