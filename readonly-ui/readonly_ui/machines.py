@@ -1,17 +1,14 @@
 """A node as a person looks at it: what its GPUs do, what is reserved, and what kind of machine it is."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
 from readonly_ui.resources import memory_of
-from readonly_ui.words import link, size
+from readonly_ui.words import RANK, link, size
 from reconciler.core.names import NodeName
 from reconciler.core.nodes import Inventory
 from reconciler.core.status import DeviceStatus, NodeStatus
-
-RANK = re.compile(r"rank (\d{1,6})\b")
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        names = ("tone", "spaced", "size", "quoted", "web_address", "log_text", "shell")
+        names = ("tone", "spaced", "size", "quoted", "web_address", "log_text", "shell", "choice")
         self._jinja.filters.update({name: getattr(words, name) for name in names})
         self._jinja.globals.update(link=words.link, merge_command=merge_command)
 

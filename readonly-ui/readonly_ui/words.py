@@ -15,6 +15,9 @@ _TERMINAL = re.compile(
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+RANK = re.compile(r"^rank (\d{1,6})\b")
+ORDINALS = ("first", "second", "third")
+
 TONES: Mapping[str, str] = {
     ProjectPhase.RUNNING: "running",
     ProjectPhase.SUCCEEDED: "done",
@@ -58,6 +61,18 @@ def tone(state: str | None) -> str:
 def spaced(word: str) -> str:
     """``AwaitingInput`` as ``Awaiting input``."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", word).capitalize()
+
+
+def choice(answer: str) -> str:
+    """A node's ``rank 1: busier`` as ``second choice: busier``; other answers as they are."""
+    return RANK.sub(lambda rank: f"{_ordinal(int(rank[1]) + 1)} choice", answer)
+
+
+def _ordinal(number: int) -> str:
+    if number <= len(ORDINALS):
+        return ORDINALS[number - 1]
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def duration(time: timedelta) -> str:

@@ -4,6 +4,7 @@ from rich.text import Text
 
 from readonly_ui.machines import in_order
 from readonly_ui.overview import INFORMATION, source_troubles
+from readonly_ui.words import choice
 from reconciler.cli.options import ConfigOption, Output, OutputOption, ProjectArgument, live_reader
 from reconciler.cli.output import out, phase, print_json, text
 from reconciler.cli.status import waiting_lines
@@ -39,4 +40,4 @@ def explain(project: ProjectArgument, config: ConfigOption = None, output: Outpu
         mark, style = ("·", "dim") if condition.type in INFORMATION else ("!", "yellow")
         say(text(f"  {mark} {condition.type}: {condition.message}", style))
     for node, answer in in_order(nodes):
-        say(text(f"  {node}: {answer}"))
+        say(text(f"  {node}: {choice(answer)}"))

@@ -17,7 +17,7 @@ from reconciler.cli.options import CloneOption, ConfigOption, Output, OutputOpti
 from reconciler.cli.output import out, phase, print_json, text
 from reconciler.codec.status import dump_status
 from reconciler.core.ledger import RunPhase
-from reconciler.core.names import ProjectName
+from reconciler.core.names import ProjectName, run_directory
 from reconciler.core.proposals import merge_command
 from reconciler.core.status import Condition, NodeStatus, ProjectPhase, ProjectStatus, RunStatus, Status, WaitingFor
 from reconciler.readers import Reader
@@ -75,7 +75,7 @@ def show(console: Console, status: Status, now: datetime) -> None:
         console.print("no projects yet: write projects/NAME.yaml in the state repository, commit, push")
     if status.nodes:
         console.print(Text("nodes", style="bold"))
-        console.print(_nodes(status.nodes), soft_wrap=False)
+        console.print(_nodes(status), soft_wrap=False)
         for line in (line for node in status.nodes for line in _lost_gpus(node)):
             console.print(Text(INDENT) + line)
 
@@ -165,16 +165,34 @@ def _projects(projects: Iterable[ProjectStatus]) -> Table:
     return table
 
 
-def _nodes(nodes: Iterable[NodeStatus]) -> Table:
+def _nodes(status: Status) -> Table:
     table = _table("node", "", "runtime", "offers", "runs")
-    for node in nodes:
-        life = {True: Text("live", "green"), False: Text(_silent(node), "red"), None: Text("")}[node.live]
+    for node in status.nodes:
+        life = {True: Text("live", "green"), False: Text(_silent(node), "red"), None: Text("not known here", "dim")}[
+            node.live
+        ]
         gpus = gpus_in_words(node)
         offers = f"{node.cpus:g} cpus, {size(node.memory)}{f', {gpus}' if gpus else ''}{_drained(node)}"
         table.add_row(
-            Text(INDENT) + text(node.node), life, text(node.runtime), Text(offers), text(", ".join(node.running))
+            Text(INDENT) + text(node.node),
+            life,
+            text(node.runtime),
+            Text(offers),
+            text(", ".join(_runs_on(node, status))),
         )
     return table
+
+
+def _runs_on(node: NodeStatus, status: Status) -> Iterable[str]:
+    """Read from git alone, a node does not say what it runs; the runs do."""
+    if node.live is not None:
+        return node.running
+    going = ((project.project, going_run(project)) for project in status.projects)
+    return [
+        f"{name}/{run_directory(run.run, run.stage)}"
+        for name, run in going
+        if run is not None and run.node == node.node
+    ]
 
 
 def _lost_gpus(node: NodeStatus) -> Iterator[Text]:
@@ -215,6 +233,7 @@ def _runs(runs: Iterable[RunStatus], now: datetime) -> Table:
     for run in runs:
         started = run.started_at.astimezone().strftime("%d %b %H:%M") if run.started_at else ""
         took = duration((run.ended_at or now) - run.started_at) if run.started_at else ""
+        took = took if run.reused is None else "-"  # nothing ran
         code = "" if run.exit_code is None else str(run.exit_code)
         table.add_row(
             *(Text(f"{INDENT}{run.run}"), text(run.stage), phase(run.phase), text(run.node or "")),

@@ -1,4 +1,4 @@
-"""GPUs where there is no browser: what is free, what is broken, and who else sits on one."""
+"""Nodes and their GPUs where there is no browser: what is free, what is broken, and who else sits on one."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,13 +8,19 @@ import pytest
 from rich.console import Console
 
 from reconciler.cli.status import show
+from reconciler.core.ledger import RunPhase
 from reconciler.core.status import DeviceStatus, NodeStatus, Status
+from tests.ui.evening import evening
 from tests.ui.evening_nodes import device, nodes
 
 
 def said(*shown: NodeStatus) -> list[str]:
+    return _shown(Status(projects=(), nodes=shown))
+
+
+def _shown(status: Status) -> list[str]:
     console = Console(file=StringIO(), width=200, highlight=False, markup=False, soft_wrap=True)
-    show(console, Status(projects=(), nodes=shown), datetime.now(UTC))
+    show(console, status, datetime.now(UTC))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue().splitlines()
 
@@ -35,3 +41,18 @@ def test_a_gpu_that_is_free_or_held_needs_no_line_of_its_own(one: DeviceStatus) 
     (node, *_) = nodes()
 
     assert "GPU 0" not in "\n".join(said(replace(node, devices=(one,))))
+
+
+def test_in_a_clone_the_nodes_say_no_other_than_the_runs_above_them() -> None:
+    seen = evening()
+    running = {run.node for project in seen.projects for run in project.runs if run.phase is RunPhase.RUNNING}
+    lasting = tuple(replace(node, live=None, silent_for=None, running=()) for node in seen.nodes)
+
+    lines = _shown(replace(seen, nodes=lasting))
+
+    table = lines[lines.index("nodes") + 2 :]
+    told = {line.split()[0]: line for line in table if "not known here" in line}
+    assert told.keys() == {node.node for node in seen.nodes}
+    assert running
+    for node in running:
+        assert "ulm-07/0003-" in told[node or ""]

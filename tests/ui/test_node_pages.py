@@ -227,6 +227,20 @@ def test_a_reused_run_says_whose_files_it_has(reader: FakeReader, get: Get) -> N
 
     assert "Reused run 2 (" in html
     assert "nothing ran, since its inputs, image, command and environment are the same" in html
+    assert "Took \N{EN DASH} Attempts" in html
+    assert "of run 2, whose files this run took" in html
+
+
+def test_in_the_table_of_runs_a_reused_run_does_not_look_as_if_it_had_run(reader: FakeReader, get: Get) -> None:
+    ulm = next(one for one in reader.now.projects if one.project == "ulm-01")
+    *others, last = ulm.runs
+    reader.now = replace(reader.now, projects=(replace(ulm, runs=(*others, replace(last, reused=others[1].run))),))
+
+    row = get("/projects/ulm-01").text.split('<tr id="run-4">')[1].split("</tr>")[0]
+
+    assert "reused run 2" in words(row)
+    duration = row.split('data-label="Duration" class="number">')[1].split("</td>")[0]
+    assert words(duration) == "\N{EN DASH}"
 
 
 def test_a_project_that_waits_shows_each_nodes_answer_the_best_first(reader: FakeReader, get: Get) -> None:
@@ -237,7 +251,7 @@ def test_a_project_that_waits_shows_each_nodes_answer_the_best_first(reader: Fak
 
     table = get("/projects/ulm-08").text.split('aria-label="Each node\'s answer"')[1].split("</table>")[0]
 
-    assert words(table.split("<tbody>")[1]) == "c rank 2 b rank 10 a drained d gives no sign of life"
+    assert words(table.split("<tbody>")[1]) == "c third choice b 11th choice a drained d gives no sign of life"
 
 
 def test_many_answers_are_folded(reader: FakeReader, get: Get) -> None:

@@ -33,6 +33,20 @@ def test_a_duration_has_at_most_two_units(seconds: int, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("rank 0", "first choice"),
+        ("rank 1: emptier", "second choice: emptier"),
+        ("rank 10", "11th choice"),
+        ("rank 21", "22nd choice"),
+        ("drained (nodes/rank 1.yaml)", "drained (nodes/rank 1.yaml)"),
+    ],
+)
+def test_a_rank_reads_as_a_choice(answer: str, said: str) -> None:
+    assert words.choice(answer) == said
+
+
+@pytest.mark.parametrize(
     ("count", "said"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (128 * 1024**3, "128 GiB"), (2**41, "2.0 TiB")]
 )
 def test_sizes(count: int, said: str) -> None:
