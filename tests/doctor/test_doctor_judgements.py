@@ -10,9 +10,11 @@ from reconciler.adapters.process.delegation import Delegation, Place
 from reconciler.cli.doctor import engine, machine, share
 from reconciler.cli.doctor.finding import Examination, Finding, Level, examine, ok
 from reconciler.cli.doctor.mount import judge, mount_of
-from reconciler.config import NodeConfig
+from reconciler.config import NodeConfig, Reserve
 from reconciler.core.names import NodeName
 from reconciler.errors import ShareUnavailable
+from tests.fakes.build import a_gpu
+from tests.fakes.lab import FakeHost
 
 MOUNTINFO = """\
 22 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw
@@ -129,3 +131,13 @@ def test_what_is_not_enforced_of_plain_processes_is_noted_with_the_place_to_read
     assert found.level is Level.NOTE
     assert "none (the service needs Delegate=yes)" in found.message
     assert "docs/node.md" in found.advice
+
+
+def test_a_reserve_that_leaves_nothing_or_names_nothing_is_a_problem() -> None:
+    here = FakeHost(gpus=(a_gpu("GPU-0815"),))
+    kept = Reserve(cpus=64.0, memory=1 << 50, gpus=("gpu-08", "GPU-deadbeef"))
+    found = machine.reserve(kept, here)
+    assert [one.level for one in found] == [Level.PROBLEM] * 3
+    assert [one.advice for one in found] == ["write less than 8", "write less than 32GiB", "there are: GPU-0815"]
+    assert "names GPU-deadbeef" in found[2].message
+    assert machine.reserve(Reserve(cpus=1.0, memory=1 << 30, gpus=("gpu-08",)), here) == []

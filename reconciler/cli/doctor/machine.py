@@ -7,9 +7,11 @@ from pathlib import Path
 
 from reconciler.adapters.host import LinuxHost
 from reconciler.adapters.share import SharedDirectory
+from reconciler.agent.ports import Host
 from reconciler.cli.doctor.finding import Examination, Finding, note, ok, problem, warning
 from reconciler.cli.doctor.mount import is_local, mount_of
-from reconciler.config import NodeConfig
+from reconciler.config import NodeConfig, Reserve
+from reconciler.core.devices import is_named
 
 AREA = "node"
 NVIDIA = "0x10de"
@@ -21,6 +23,7 @@ def examinations(config: NodeConfig) -> list[Examination]:
         Examination(area=AREA, name="the private directory", look=lambda: private_directory(config.local)),
         Examination(area=AREA, name="secrets", look=lambda: secrets(config)),
         Examination(area="gpu", name="the GPUs", look=gpus),
+        Examination(area=AREA, name="the reserve", look=lambda: reserve(config.reserve, LinuxHost())),
         Examination(area="share", name="the node's name", look=lambda: name(config)),
     ]
 
@@ -67,6 +70,23 @@ def gpus() -> Sequence[Finding]:
     return [note("gpu", "no GPUs: stages that require one will not come here")]
 
 
+def reserve(kept: Reserve, host: Host) -> Sequence[Finding]:
+    """What node.yaml keeps from stages must leave them something, and name what is there."""
+    found = []
+    has = {"cpus": f"{host.cpus():g}", "memory": f"{host.memory() / 2**30:.0f}GiB"}
+    too_much = {"cpus": kept.cpus >= host.cpus(), "memory": kept.memory >= host.memory()}
+    for name in (name for name, is_so in too_much.items() if is_so):
+        told = f"reserve.{name} in node.yaml leaves nothing of this machine: no stage will ever come here"
+        found.append(problem(AREA, told, f"write less than {has[name]}"))
+    gpus = host.look_at_gpus().gpus if kept.gpus else ()
+    for name in kept.gpus:
+        if not any(is_named(gpu, [name]) for gpu in gpus):
+            known = ", ".join(gpu.uuid for gpu in gpus) or "none"
+            told = f"reserve.gpus in node.yaml names {name}, and no GPU here begins with that"
+            found.append(problem(AREA, told, f"there are: {known}"))
+    return found
+
+
 def _is_nvidia(device: Path) -> bool:
     try:
         kind = (device / "class").read_text(encoding="ascii")
@@ -85,4 +105,5 @@ def name(config: NodeConfig) -> Sequence[Finding]:
     if not is_ours:
         told = f"another installation joined this share as {config.name} on {last.at:%d %b %Y %H:%M} UTC"
         return [warning(AREA, told, "if that machine is still in use, write another name in this node.yaml")]
-    return [ok(AREA, f"{config.name} is this installation's own name; it has started {len(files.starts)} times")]
+    times = "once" if len(files.starts) == 1 else f"{len(files.starts)} times"
+    return [ok(AREA, f"{config.name} is this installation's own name; it has started {times}")]
