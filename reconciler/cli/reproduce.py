@@ -30,7 +30,7 @@ def reproduce(
     then: ThenOption = None,
     abort: AbortOption = False,
 ) -> Edit:
-    """Run again what a run ran: with its image, command, environment and base."""
+    """Run again exactly what a run ran."""
     found, pipeline, status = state.project(project), state.pipeline(project), state.status(project)
     recorded = _recorded(project, status, run)
     check_stage(state, project, recorded.stage)

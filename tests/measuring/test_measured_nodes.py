@@ -83,8 +83,9 @@ def test_a_process_with_a_gpu_is_measured_from_its_start_to_its_record(with_gpu:
     assert used["peak_gpu"] == 0.75
     assert used["peak_gpu_memory"] == 8 * 2**30
     assert used["gpu_hours"] >= 7 / 3600
-    run, node = series_of(with_gpu)
-    assert set(run.columns) >= {"memory", f"gpu_utilisation:{GPU.uuid}"}
+    wanted = {"memory", f"gpu_utilisation:{GPU.uuid}"}
+    with_gpu.until(lambda: set(series_of(with_gpu)[0].columns) >= wanted)  # written every ten seconds
+    _, node = series_of(with_gpu)
     assert node.columns[f"gpu_temperature:{GPU.uuid}"][-1] == 61
     assert node.columns["memory"][-1] > 0
 

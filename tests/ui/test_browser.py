@@ -178,7 +178,7 @@ def test_a_charts_line_is_seen_on_its_sheet(page: Page, reader: FakeReader, sche
     assert abs(brightness(stroke) - brightness(sheet)) > 100
     box = line.bounding_box()
     assert box is not None
-    assert box["width"] > 150
+    assert box["width"] > 100
 
 
 def brightness(colour: str) -> float:
