@@ -95,9 +95,11 @@ LEVELS = {
 }
 
 
-def measured(step: int = 2, gpus: Sequence[int] = (0, 1), *, columns: Sequence[str] = NODE) -> Series:
-    """The last 1,800 steps, with ten minutes of silence among them."""
-    end = int(NOW.timestamp())
+def measured(
+    step: int = 2, gpus: Sequence[int] = (0, 1), *, columns: Sequence[str] = NODE, now: datetime = NOW
+) -> Series:
+    """The last 1,800 steps before ``now``, with ten minutes of silence among them."""
+    end = int(now.timestamp())
     times = tuple(time for time in range(end - 1800 * step, end, step) if not 800 < (end - time) / step < 1100)
     names = columns_of(columns, NODE_GPU, map(uuid, gpus))
 
